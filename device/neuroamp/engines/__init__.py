@@ -1,0 +1,1 @@
+"""Inference engines behind one interface: a net step with explicit state."""

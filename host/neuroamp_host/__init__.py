@@ -1,0 +1,1 @@
+"""The laptop side of NeuroAMP: prescriptions, corpora, training, evaluation, fitting."""

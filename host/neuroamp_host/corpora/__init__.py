@@ -1,0 +1,1 @@
+"""Loaders of speech, noise and music data sets, mixing, audiogram sampling."""

@@ -1,0 +1,1 @@
+"""Serial client and fitting page."""

@@ -1,0 +1,1 @@
+"""The nets: the paper's architectures and the wearable net."""

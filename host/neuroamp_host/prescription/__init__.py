@@ -1,0 +1,1 @@
+"""Prescription rules: audiogram to insertion gain, one pure function a file."""

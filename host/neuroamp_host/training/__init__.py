@@ -1,0 +1,1 @@
+"""Losses, data stream, loop, checkpoints."""

@@ -1,0 +1,110 @@
+"""Wide dynamic range compression: from channel levels to channel gains, frame by frame.
+
+The paper's five steps (II-B, after May, Kowalewski & Dau 2018): short-time spectra, channel
+levels, one gain function per channel, interpolation to bins, inverse transform. This module
+holds the middle three; it runs in the device as the prescription's own gains, on which the
+wearable net's gains are added and to which a device without a net step falls back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroamp.bands import CHANNEL_FREQUENCIES_HZ, channel_matrix
+from neuroamp.fitting import Fitting
+from neuroamp.profile import Profile
+from neuroamp.transform import power_scale
+from neuroamp.units import REFERENCE_PRESSURE_PA
+
+Floats = NDArray[np.float64]
+
+THIRD_OCTAVES_HZ = 1000.0 * 2.0 ** (np.arange(-12, 13) / 3.0)
+LTASS_70_DB_SPL = (
+    (38.6, 43.5, 54.4, 57.7, 56.8, 60.2, 60.3, 59.0, 62.1, 62.1, 60.5, 56.8, 53.7)
+    + (53.0, 52.0, 48.7, 48.1, 46.8, 45.6, 44.5, 44.3, 43.7, 43.4, 41.3, 40.7)
+)  # fmt: skip
+"""Long-term average speech spectrum, third octaves from 63 Hz to 16 kHz, dB SPL at an overall
+70 dB SPL (Byrne et al. 1994, combined male and female)."""
+
+TRACKING_EXCESS_DB = (0.0,) * 11
+"""How far the tracked level of running speech lies above its long-term level, dB per channel.
+
+Measured over the training speech by `tools/calibrate_wdrc.py`; with it, speech of 65 dB SPL gets
+the prescribed gain on average, in spite of the fast attack and the slow release."""
+
+MAX_GAIN_DB = 80.0
+SPECTRUM_FLOOR_DB_SPL = -40.0
+"""Channel levels are clamped here: digital silence must not become minus infinity."""
+
+
+def speech_levels_db_spl(overall_db_spl: float = 65.0) -> Floats:
+    """Level in each compression channel of average speech, shape [11], dB SPL."""
+    grid_hz = np.arange(50.0, 8000.0)
+    edges = 2.0 ** (1.0 / 6.0)
+    density = np.zeros(grid_hz.size)
+    for centre, level in zip(THIRD_OCTAVES_HZ, LTASS_70_DB_SPL, strict=True):
+        low, high = centre / edges, centre * edges
+        inside = (grid_hz >= low) & (grid_hz < high)
+        density[inside] = 10.0 ** ((level - 70.0 + overall_db_spl) / 10.0) / (high - low)
+    centres = np.log(CHANNEL_FREQUENCIES_HZ)
+    weights = [
+        np.interp(np.log(np.maximum(grid_hz, CHANNEL_FREQUENCIES_HZ[0])), centres, row)
+        for row in np.eye(centres.size)
+    ]
+    return 10.0 * np.log10(np.stack(weights) @ density)
+
+
+class Wdrc:
+    """The compressor of one ear, or of a batch of ears (the first axis of every array).
+
+    The level is smoothed in dB, faster up than down. The smoothing times follow from ANSI
+    S3.22's definition at a compression ratio of 2: after a step of 35 dB the gain is within
+    3 dB of its final value at the attack time, and after the step back within 4 dB at the
+    release time.
+    """
+
+    def __init__(self, profile: Profile, fitting: Fitting | list[Fitting]) -> None:
+        """Takes one ear's fitting, or a batch of fittings that share their attack and release."""
+        self._power_to_channels = (channel_matrix(profile) * power_scale(profile)).T
+        self._channels_to_bins = channel_matrix(profile)
+        self._step_s = profile.step_seconds
+        self.set_fitting(fitting)
+        self._level: Floats | None = None
+
+    def set_fitting(self, fitting: Fitting | list[Fitting]) -> None:
+        """Takes new gains; the tracked levels stay, so that nothing jumps."""
+        batch = fitting if isinstance(fitting, list) else [fitting]
+        first = batch[0]
+        shape = (len(batch), -1) if isinstance(fitting, list) else (-1,)
+        self._anchor = speech_levels_db_spl(65.0) + np.array(TRACKING_EXCESS_DB)
+        # The knee is a speech level: in each channel it lies where speech of that level would.
+        below_65 = np.repeat([[f.knee_db_spl - 65.0] for f in batch], self._anchor.size, axis=1)
+        self._knee = (self._anchor + below_65).reshape(shape)
+        self._gain_65 = np.array([f.gain_65_db for f in batch]).reshape(shape)
+        self._slope = (1.0 / np.array([f.compression_ratio for f in batch]) - 1.0).reshape(shape)
+        full_step_db = 35.0 * (1.0 - 1.0 / 2.0)
+        attack = first.attack_s / np.log(full_step_db / 3.0)
+        release = first.release_s / np.log(full_step_db / 4.0)
+        self._attack = 1.0 - np.exp(-self._step_s / attack)
+        self._release = 1.0 - np.exp(-self._step_s / release)
+
+    def track(self, spectrum: NDArray[np.complex128]) -> Floats:
+        """Tracked channel levels [..., 11], dB SPL, after one more spectrum [..., bins]."""
+        power = (spectrum.real**2 + spectrum.imag**2) @ self._power_to_channels
+        floor = REFERENCE_PRESSURE_PA**2 * 10.0 ** (SPECTRUM_FLOOR_DB_SPL / 10.0)
+        level = 10.0 * np.log10(np.maximum(power, floor) / REFERENCE_PRESSURE_PA**2)
+        if self._level is None:
+            self._level = np.full_like(level, SPECTRUM_FLOOR_DB_SPL)
+        rise = level - self._level
+        self._level = self._level + rise * np.where(rise > 0.0, self._attack, self._release)
+        return self._level
+
+    def channel_gains_db(self, level_db_spl: ArrayLike) -> Floats:
+        """Insertion gain [..., 11], dB, never negative, at tracked levels [..., 11], dB SPL."""
+        above_anchor = np.maximum(level_db_spl, self._knee) - self._anchor
+        return np.clip(self._gain_65 + self._slope * above_anchor, 0.0, MAX_GAIN_DB)
+
+    def step(self, spectrum: NDArray[np.complex128]) -> Floats:
+        """Insertion gain per bin [..., bins], dB, for one more spectrum [..., bins]."""
+        return self.channel_gains_db(self.track(spectrum)) @ self._channels_to_bins

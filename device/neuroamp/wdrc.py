@@ -27,7 +27,7 @@ LTASS_70_DB_SPL = (
 """Long-term average speech spectrum, third octaves from 63 Hz to 16 kHz, dB SPL at an overall
 70 dB SPL (Byrne et al. 1994, combined male and female)."""
 
-TRACKING_EXCESS_DB = (0.0,) * 11
+TRACKING_EXCESS_DB = (5.7, 6.0, 7.1, 8.8, 9.7, 9.3, 8.7, 8.5, 9.0, 10.6, 11.6)
 """How far the tracked level of running speech lies above its long-term level, dB per channel.
 
 Measured over the training speech by `tools/calibrate_wdrc.py`; with it, speech of 65 dB SPL gets
@@ -89,14 +89,17 @@ class Wdrc:
         self._attack = 1.0 - np.exp(-self._step_s / attack)
         self._release = 1.0 - np.exp(-self._step_s / release)
 
-    def track(self, spectrum: NDArray[np.complex128]) -> Floats:
-        """Tracked channel levels [..., 11], dB SPL, after one more spectrum [..., bins]."""
+    def levels_db_spl(self, spectrum: NDArray[np.complex128]) -> Floats:
+        """Momentary channel levels [..., 11], dB SPL, of spectra [..., bins]."""
         power = (spectrum.real**2 + spectrum.imag**2) @ self._power_to_channels
         floor = REFERENCE_PRESSURE_PA**2 * 10.0 ** (SPECTRUM_FLOOR_DB_SPL / 10.0)
-        level = 10.0 * np.log10(np.maximum(power, floor) / REFERENCE_PRESSURE_PA**2)
+        return 10.0 * np.log10(np.maximum(power, floor) / REFERENCE_PRESSURE_PA**2)
+
+    def track(self, level_db_spl: Floats) -> Floats:
+        """Tracked levels after one more momentary level, both [..., 11], dB SPL."""
         if self._level is None:
-            self._level = np.full_like(level, SPECTRUM_FLOOR_DB_SPL)
-        rise = level - self._level
+            self._level = np.full_like(level_db_spl, SPECTRUM_FLOOR_DB_SPL)
+        rise = level_db_spl - self._level
         self._level = self._level + rise * np.where(rise > 0.0, self._attack, self._release)
         return self._level
 
@@ -107,4 +110,5 @@ class Wdrc:
 
     def step(self, spectrum: NDArray[np.complex128]) -> Floats:
         """Insertion gain per bin [..., bins], dB, for one more spectrum [..., bins]."""
-        return self.channel_gains_db(self.track(spectrum)) @ self._channels_to_bins
+        level = self.track(self.levels_db_spl(spectrum))
+        return self.channel_gains_db(level) @ self._channels_to_bins

@@ -84,10 +84,11 @@ class Synthesis:
         return finished
 
 
-def stft(profile: Profile, signal_pa: ArrayLike) -> Spectrum:
+def stft(profile: Profile, signal_pa: ArrayLike, every: int = 1) -> Spectrum:
     """All spectra of a signal [..., samples], shape [..., frames, bins]; equals `Analysis`.
 
-    Frame t is the spectrum after the samples up to (t + 1) * hop; an incomplete last hop is
+    Frame t is the spectrum after the samples up to (t * every + 1) * hop: with `every` =
+    `profile.hops_per_step` these are the frames that the net hears. An incomplete last hop is
     dropped.
     """
     signal = np.asarray(signal_pa, dtype=np.float64)
@@ -96,7 +97,7 @@ def stft(profile: Profile, signal_pa: ArrayLike) -> Spectrum:
     padding = [(0, 0)] * (signal.ndim - 1) + [(history, 0)]
     padded = np.pad(signal[..., : frames * profile.hop], padding)
     view = np.lib.stride_tricks.sliding_window_view(padded, profile.frame_length, axis=-1)
-    return np.fft.rfft(view[..., :: profile.hop, :] * windows(profile)[0])
+    return np.fft.rfft(view[..., :: profile.hop * every, :] * windows(profile)[0])
 
 
 def istft(profile: Profile, spectra: Spectrum) -> Floats:

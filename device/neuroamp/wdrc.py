@@ -110,5 +110,8 @@ class Wdrc:
 
     def step(self, spectrum: NDArray[np.complex128]) -> Floats:
         """Insertion gain per bin [..., bins], dB, for one more spectrum [..., bins]."""
-        level = self.track(self.levels_db_spl(spectrum))
-        return self.channel_gains_db(level) @ self._channels_to_bins
+        return self.to_bins(self.channel_gains_db(self.track(self.levels_db_spl(spectrum))))
+
+    def to_bins(self, channel_gains_db: Floats) -> Floats:
+        """Gains per bin [..., bins], dB, from gains per channel [..., 11]."""
+        return channel_gains_db @ self._channels_to_bins

@@ -26,17 +26,20 @@ class _Sequence(torch.autograd.Function):
         ctx: Any, drive: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         steps, batch, width = drive.shape[0], drive.shape[1], hidden.shape[1]
-        gates = torch.empty_like(drive)
+        # tanh(x) = 2 sigmoid(2 x) - 1: with the candidate's rows doubled, one sigmoid over a
+        # contiguous block serves all four gates.
+        candidate = slice(2 * width, 3 * width)
+        gates = drive.clone()
+        gates[:, :, candidate] *= 2.0
         cells = drive.new_empty(steps + 1, batch, width)
         hiddens = drive.new_empty(steps + 1, batch, width)
         squashed = drive.new_empty(steps, batch, width)
         cells[0], hiddens[0] = cell, hidden
         weights = recurrent.t().contiguous()
+        weights[:, candidate] *= 2.0
         for t in range(steps):
-            z = torch.addmm(drive[t], hiddens[t], weights, out=gates[t])
-            z[:, : 2 * width].sigmoid_()
-            z[:, 2 * width : 3 * width].tanh_()
-            z[:, 3 * width :].sigmoid_()
+            z = gates[t].addmm_(hiddens[t], weights).sigmoid_()
+            z[:, candidate].mul_(2.0).sub_(1.0)
             i, f, g, o = z.split(width, dim=1)
             torch.mul(f, cells[t], out=cells[t + 1])
             cells[t + 1].addcmul_(i, g).clamp_(-CELL_BOUND, CELL_BOUND)

@@ -1,0 +1,100 @@
+"""A training run's settings: one TOML file, checked before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+from neuroamp.errors import NeuroampError
+
+from neuroamp_host.networks.lstm import NETS
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one run.
+
+    Attributes:
+        net: a name of `neuroamp_host.networks.lstm.NETS`.
+        seed: seeds the net's start, the mixtures and the audiograms.
+        denoise: train for the clean signal's amplification (the paper's Eq. 8); otherwise for
+            that of the input as it is (Eq. 6).
+        rule: prescription of the target.
+        batch: signals a step.
+        seconds: length of each signal.
+        steps: optimiser steps at most.
+        learning_rate: Adam's peak rate; it falls to a tenth over the run (cosine).
+        warmup_steps: steps over which the rate rises from zero.
+        gradient_norm: gradients are scaled down to this norm.
+        dev_every: steps between two looks at the dev split.
+        dev_batches: batches of one such look.
+        patience: looks without a better dev loss after which training stops.
+        audible_weight, envelope_weight, waveform_weight: shares of the three terms of
+            `losses.WearLoss`; without meaning for a 'log-magnitude' net, whose loss is the
+            paper's mean squared error.
+        lost_speech_weight: how much more a level below the target costs than one above it.
+    """
+
+    net: str
+    seed: int = 1
+    denoise: bool = True
+    rule: str = "nal-r"
+    batch: int = 16
+    seconds: float = 2.0
+    steps: int = 4000
+    learning_rate: float = 2e-3
+    warmup_steps: int = 100
+    gradient_norm: float = 1.0
+    dev_every: int = 200
+    dev_batches: int = 8
+    patience: int = 10
+    audible_weight: float = 1.0
+    envelope_weight: float = 1.0
+    waveform_weight: float = 1.0
+    lost_speech_weight: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.net not in NETS:
+            raise NeuroampError(
+                f"the config asks for the net {self.net!r} but there are only "
+                f"{', '.join(NETS)}; correct `net`."
+            )
+        for name in ("batch", "seconds", "steps", "learning_rate", "dev_every", "dev_batches"):
+            if not getattr(self, name) > 0:
+                raise NeuroampError(
+                    f"the config's {name} is {getattr(self, name)} but must be above 0; correct it."
+                )
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Settings from a TOML file.
+
+    Raises:
+        NeuroampError: the file is missing or not TOML, a key is unknown or of another type.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NeuroampError(
+            f"cannot read the config {path} ({error.strerror}); give the path of a TOML file."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise NeuroampError(f"the config {path} is not TOML ({error}); correct it.") from None
+    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+    for key, value in data.items():
+        if key not in fields:
+            raise NeuroampError(
+                f"the config {path} has the unknown key {key!r}; known are {', '.join(fields)}."
+            )
+        wanted = {"str": str, "int": int, "bool": bool, "float": (int, float)}[
+            str(fields[key].type)
+        ]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            raise NeuroampError(
+                f"the config {path} has {key} = {value!r} but {fields[key].type} is expected; "
+                "correct it."
+            )
+    if "net" not in data:
+        raise NeuroampError(f"the config {path} names no `net`; add one of {', '.join(NETS)}.")
+    return TrainingConfig(**data)

@@ -8,6 +8,7 @@ LSTM layers, Dense out. The paper's count of parameters is Keras's (one bias per
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import torch
 from neuroamp.profile import PAPER, WEAR, Profile
@@ -42,7 +43,7 @@ class LstmNet(nn.Module):
         self.audiogram_layer = nn.Linear(AUDIOGRAM_POINTS, shape.audiogram_units)
         sizes = (features + shape.audiogram_units, *shape.widths)
         self.layers = nn.ModuleList(
-            BoundedLstm(inputs, width) for inputs, width in zip(sizes[:-1], sizes[1:], strict=True)
+            BoundedLstm(inputs, width) for inputs, width in itertools.pairwise(sizes)
         )
         self.output_layer = nn.Linear(shape.widths[-1], features)
         if profile.output == "band-gain":

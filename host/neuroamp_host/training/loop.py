@@ -23,7 +23,16 @@ from neuroamp_host.training.config import TrainingConfig
 from neuroamp_host.training.examples import Batch, make_batch, prefetch, sample_listener
 from neuroamp_host.training.losses import WearLoss, Weights, magnitude_error
 
-LOG_COLUMNS = ("step", "split", "seconds", "learning_rate", "loss", "audible", "envelope", "waveform")
+LOG_COLUMNS = (
+    "step",
+    "split",
+    "seconds",
+    "learning_rate",
+    "loss",
+    "audible",
+    "envelope",
+    "waveform",
+)
 
 
 class Objective:

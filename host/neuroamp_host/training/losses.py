@@ -101,7 +101,9 @@ class WearLoss:
     def _audible(self, heard: Tensor, wanted: Tensor) -> Tensor:
         error = (heard - wanted) / 10.0
         cost = torch.where(error < 0.0, self._weights.lost_speech, 1.0)
-        return (cost * torch.nn.functional.huber_loss(error, torch.zeros_like(error), "none")).mean()
+        return (
+            cost * torch.nn.functional.huber_loss(error, torch.zeros_like(error), "none")
+        ).mean()
 
     def _envelope(self, heard: Tensor, wanted: Tensor) -> Tensor:
         """One minus the mean correlation of cepstral modulations (Kates & Arehart 2014)."""

@@ -1,0 +1,102 @@
+"""`neuroamp evaluate`: a model against the prescriptions, in HASPI, HASQI and output level."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from neuroamp.errors import NeuroampError
+from neuroamp.released import find_model
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from neuroamp_host.evaluation.suite import LISTENERS, Setting, evaluate
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("--data", type=Path, required=True, help="root of the evaluation data")
+    parser.add_argument("--split", choices=("dev", "test"), default="test")
+    parser.add_argument(
+        "--model", default="wear", help="model file, or the name of a released model"
+    )
+    parser.add_argument("--engine", default="onnx", help="engine that runs the net")
+    parser.add_argument(
+        "--noise-reduction", type=float, default=1.0, help="strength of the net, 0 to 1"
+    )
+    parser.add_argument("--mixtures", type=int, default=60, help="number of mixtures")
+    parser.add_argument("--pairs", type=int, default=62, help="number of pairs at most")
+    parser.add_argument("--listeners", nargs="+", default=list(LISTENERS), help="audiograms")
+    parser.add_argument("--processes", type=int, default=2, help="worker processes")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/evaluation"), help="folder for the results"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Scores, prints the table and writes summary.json."""
+    if not 0.0 <= options.noise_reduction <= 1.0:
+        raise NeuroampError(
+            f"--noise-reduction is {options.noise_reduction} but must be from 0 to 1; correct it."
+        )
+    setting = Setting(
+        data=options.data,
+        split=options.split,
+        model=find_model(options.model, options.engine),
+        engine=options.engine,
+        noise_reduction=options.noise_reduction,
+        mixtures=options.mixtures,
+        pairs=options.pairs,
+        listeners=tuple(options.listeners),
+    )
+    with Progress(
+        TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    ) as bar:
+        task = bar.add_task("scoring", total=None)
+        summary = evaluate(
+            setting,
+            options.out,
+            options.processes,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    console = Console()
+    for condition in dict.fromkeys(table["condition"] for table in summary["tables"]):
+        tables = [table for table in summary["tables"] if table["condition"] == condition]
+        console.print(_render(condition, tables))
+        for table in tables:
+            _print_difference(console, table)
+    console.print(f"Written to {options.out / 'summary.json'}.")
+    return 0
+
+
+def _render(condition: str, tables: list[dict[str, Any]]) -> Table:
+    rendered = Table(
+        title=f"{condition}: HASPI / HASQI / output dB SPL, {tables[0]['clips']} clips, "
+        "speech at 65 dB SPL"
+    )
+    rendered.add_column("system")
+    for table in tables:
+        rendered.add_column(table["listener"], justify="right")
+    for system in tables[0]["systems"]:
+        cells = [table["systems"][system] for table in tables]
+        rendered.add_row(
+            system,
+            *(f"{c['haspi']:.3f} / {c['hasqi']:.3f} / {c['level_db_spl']:.0f}" for c in cells),
+        )
+    return rendered
+
+
+def _print_difference(console: Console, table: dict[str, Any]) -> None:
+    difference = table["neuroamp_minus_wdrc"]
+    if difference is None:
+        return
+    parts = [
+        f"{name} {difference[key]['mean']:+.3f} "
+        f"[{difference[key]['low']:+.3f}, {difference[key]['high']:+.3f}]"
+        for name, key in (("HASPI", "haspi"), ("HASQI", "hasqi"), ("level", "level_db_spl"))
+    ]
+    console.print(
+        f"{table['listener']}: NeuroAMP minus NAL-R+WDRC: " + ", ".join(parts), markup=False
+    )

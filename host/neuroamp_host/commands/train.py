@@ -1,0 +1,35 @@
+"""`neuroamp train`: one config file, one run; interrupted runs go on where they stopped."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from neuroamp_host.training.config import load_config
+from neuroamp_host.training.loop import train
+from neuroamp_host.training.plot import plot_log
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("config", type=Path, help="TOML file with the run's settings")
+    parser.add_argument("--data", type=Path, required=True, help="root of the training data")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the net (default 1)")
+    parser.add_argument(
+        "--restart", action="store_true", help="begin anew instead of resuming from last.pt"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains, plots the losses and says where the best checkpoint is."""
+    torch.set_num_threads(options.threads)
+    config = load_config(options.config)
+    best = train(config, options.data, options.out, resume=not options.restart)
+    plot_log(options.out / "log.csv", options.out / "loss.png")
+    print(
+        f"Best checkpoint: {best}. Losses: {options.out / 'log.csv'}, {options.out / 'loss.png'}."
+    )
+    return 0

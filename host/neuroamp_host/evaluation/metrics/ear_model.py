@@ -116,6 +116,7 @@ def resample_to_24_khz(signal: Array, sample_rate_hz: float) -> Array:
 
 _MIDDLE_EAR_LOWPASS = butter(1, 5000 / (0.5 * SAMPLE_RATE_HZ))
 _MIDDLE_EAR_HIGHPASS = butter(2, 350 / (0.5 * SAMPLE_RATE_HZ), "high")
+_OVERSHOOT = 2.0  # of an onset's adaptation over the steady state
 _GAIN_LOWPASS = butter(1, 800 / (0.5 * SAMPLE_RATE_HZ))  # 0.2 ms of delay in the gain
 
 
@@ -188,7 +189,7 @@ def _pole(centre_hz: ArrayLike, bandwidth: ArrayLike) -> Array:
     `bandwidth` is relative to the equivalent rectangular bandwidth of a normal ear at low level.
     """
     erb_hz = _MIN_ERB_HZ + np.asarray(centre_hz) / _EAR_Q
-    return np.exp(-2 * np.pi / SAMPLE_RATE_HZ * 1.019 * erb_hz * np.asarray(bandwidth))
+    return np.exp(-(np.asarray(bandwidth) * (2 * np.pi / SAMPLE_RATE_HZ) * erb_hz * 1.019))
 
 
 def _db_spl(rms_pa: float) -> float:
@@ -204,11 +205,16 @@ def _bandwidth_at_level(level_db_spl: float, narrow: float, wide: float) -> floa
     return narrow + float(np.clip((level_db_spl - 50.0) / 50.0, 0.0, 1.0)) * (wide - narrow)
 
 
-@njit(cache=True, error_model="numpy")
-def _gammatone_gain(pole):  # type: ignore[no-untyped-def]
-    """Gain that gives the demodulated filter a response of 2 at 0 Hz: the envelope of a sine."""
-    a1, a2, a3, a4 = 4 * pole, -6 * pole**2, 4 * pole**3, -(pole**4)
-    return 2.0 * (1.0 - a1 - a2 - a3 - a4) / (1.0 + a1 + a1 * pole)
+@njit(cache=True, error_model="numpy", inline="always")
+def _gammatone(pole):  # type: ignore[no-untyped-def]
+    """Coefficients b1, b2, a1, a2, a3, a4 and gain of (1 + 2p/z)^2 / (1 - p/z)^4 with pole p.
+
+    The gain makes the response 2 at 0 Hz, where the envelope of a sine is its amplitude.
+    """
+    b1, b2 = 4.0 * pole, 4.0 * pole * pole
+    a1, a2 = 4.0 * pole, -6.0 * pole * pole
+    a3, a4 = 4.0 * pole * pole * pole, -pole * pole * pole * pole
+    return b1, b2, a1, a2, a3, a4, 2.0 * (1.0 - pole) ** 4 / (1.0 + 2.0 * pole) ** 2
 
 
 @njit(cache=True, error_model="numpy")
@@ -216,11 +222,9 @@ def _control_power(signal, centre_hz, pole):  # type: ignore[no-untyped-def]
     """Squared envelope of a gammatone band, [n], and its mean.
 
     The signal is shifted down by the centre frequency, and its real (r) and imaginary (i) part
-    pass (1 + 2a/z)^2 / (1 - a/z)^4 with pole a; r0 to r3 and i0 to i3 are the filter's memory.
+    pass the filter of `_gammatone`; r0 to r3 and i0 to i3 are its memory.
     """
-    a1, a2, a3, a4 = 4 * pole, -6 * pole * pole, 4 * pole * pole * pole, -(pole**4)
-    b2 = 4 * pole * pole
-    gain = _gammatone_gain(pole) ** 2
+    b1, b2, a1, a2, a3, a4, gain = _gammatone(pole)
     step_cos, step_sin = (
         np.cos(2 * np.pi / SAMPLE_RATE_HZ * centre_hz),
         np.sin(2 * np.pi / SAMPLE_RATE_HZ * centre_hz),
@@ -232,17 +236,17 @@ def _control_power(signal, centre_hz, pole):  # type: ignore[no-untyped-def]
     for n in range(signal.size):
         x = signal[n] * carrier_cos
         y = r0 + x
-        r0 = r1 + x * a1 + y * a1
+        r0 = r1 + x * b1 + y * a1
         r1 = r2 + x * b2 + y * a2
         r2 = r3 + y * a3
         r3 = y * a4
         u = signal[n] * carrier_sin
         v = i0 + u
-        i0 = i1 + u * a1 + v * a1
+        i0 = i1 + u * b1 + v * a1
         i1 = i2 + u * b2 + v * a2
         i2 = i3 + v * a3
         i3 = v * a4
-        power[n] = gain * (y * y + v * v)
+        power[n] = gain * gain * (y * y + v * v)
         total += power[n]
         carrier_cos, carrier_sin = (
             carrier_cos * step_cos + carrier_sin * step_sin,
@@ -251,13 +255,14 @@ def _control_power(signal, centre_hz, pole):  # type: ignore[no-untyped-def]
     return power, total / signal.size
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nnan"})
 def _compression_gain(power, low, high, exponent, gain_below):  # type: ignore[no-untyped-def]
     """Outer hair cells' gain: `gain_below` up to power `low`, falling by `exponent` to `high`."""
     gain = np.empty_like(power)
+    log_low = np.log(low)
     for n in range(power.size):
-        clipped = min(max(power[n], low), high)
-        gain[n] = gain_below * fast_exp(-exponent * fast_log(clipped / low))
+        log_ratio = fast_log(min(max(power[n], low), high)) - log_low
+        gain[n] = gain_below * fast_exp(-exponent * log_ratio)
     return gain
 
 
@@ -269,9 +274,7 @@ def _compressed_response(  # type: ignore[no-untyped-def]
 
     Also the mean square of the envelope before the gain. The filter is that of `_control_power`.
     """
-    a1, a2, a3, a4 = 4 * pole, -6 * pole * pole, 4 * pole * pole * pole, -(pole**4)
-    b2 = 4 * pole * pole
-    filter_gain = _gammatone_gain(pole)
+    b1, b2, a1, a2, a3, a4, filter_gain = _gammatone(pole)
     step_cos, step_sin = (
         np.cos(2 * np.pi / SAMPLE_RATE_HZ * centre_hz),
         np.sin(2 * np.pi / SAMPLE_RATE_HZ * centre_hz),
@@ -285,13 +288,13 @@ def _compressed_response(  # type: ignore[no-untyped-def]
     for n in range(signal.size):
         x = signal[n] * carrier_cos
         y = r0 + x
-        r0 = r1 + x * a1 + y * a1
+        r0 = r1 + x * b1 + y * a1
         r1 = r2 + x * b2 + y * a2
         r2 = r3 + y * a3
         r3 = y * a4
         u = signal[n] * carrier_sin
         v = i0 + u
-        i0 = i1 + u * a1 + v * a1
+        i0 = i1 + u * b1 + v * a1
         i1 = i2 + u * b2 + v * a2
         i2 = i3 + v * a3
         i3 = v * a4
@@ -317,28 +320,32 @@ def _level_db_sl(envelope, unit_db_sl):  # type: ignore[no-untyped-def]
     return level
 
 
-def _adaptation_circuit() -> tuple[float, float, float, float, float, float, float]:
-    """Coefficients of `adapted`: backward differences of a circuit of three resistors and two
-    capacitors, with time constants of 2 ms (rapid) and 60 ms (short-term), overshoot 2."""
-    overshoot = 2.0
+def _adaptation_modes() -> tuple[Array, Array]:
+    """Poles of the inner hair cells' adaptation and the weight of each in its output, [2], [2].
+
+    The published circuit of three resistors and two capacitors, with time constants of 2 ms
+    (rapid) and 60 ms (short-term), in backward differences: capacitor
+    voltages v obey system @ v[n] = [r2 x[n], 0] + memory * v[n - 1]; the output is
+    (x - v[0]) / r1. The eigenvectors of v's recursion make two one-pole filters of it.
+    """
     rapid_s, short_term_s = 0.002, 0.060
-    r1 = 1.0 / overshoot
+    r1 = 1.0 / _OVERSHOOT
     r2 = r3 = 0.5 * (1.0 - r1)
     c1 = rapid_s * (r1 + r2) / (r1 * r2)
     c2 = short_term_s / ((r1 + r2) * r3)
-    p = r1 * r2 * c1 * SAMPLE_RATE_HZ
-    q = r2 * r3 * c2 * SAMPLE_RATE_HZ
-    a11, a12, a21, a22 = r1 + r2 + p, -r1, -r3, r2 + r3 + q
-    determinant = a11 * a22 - a21 * a12
-    # v1' = m_11 (r2 v0 + p v1) + m_12 q v2 and v2' = m_21 (r2 v0 + p v1) + m_22 q v2
-    m11, m12, m21, m22 = (value / determinant for value in (a22, -a12, -a21, a11))
-    return r2, p, m11, m12 * q, m21, m22 * q, 1.0 / r1
+    memory = SAMPLE_RATE_HZ * np.array([r1 * r2 * c1, r2 * r3 * c2])
+    system = np.array([[r1 + r2 + memory[0], -r1], [-r3, r2 + r3 + memory[1]]])
+    poles, vectors = np.linalg.eig(np.linalg.solve(system, np.diag(memory)))
+    drive = np.linalg.solve(vectors, np.linalg.solve(system, np.array([r2, 0.0])))
+    return poles, vectors[0] * drive / r1
 
 
-_DRIVE, _RAPID, _M11, _M12, _M21, _M22, _CONDUCTANCE = _adaptation_circuit()
+_POLES, _WEIGHTS = _adaptation_modes()
+_POLE_0, _POLE_1 = (float(pole) for pole in _POLES)
+_WEIGHT_0, _WEIGHT_1 = (float(weight) for weight in _WEIGHTS)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nnan"})
 def adapted(level_db_sl, delay, correction):  # type: ignore[no-untyped-def]
     """Level after the inner hair cells' adaptation, dB SL, 0 or more, [n].
 
@@ -346,14 +353,17 @@ def adapted(level_db_sl, delay, correction):  # type: ignore[no-untyped-def]
     moved later by `correction` (0 or more). What is moved in is zero.
     """
     n_samples = level_db_sl.size
+    moved = delay - correction
     out = np.zeros_like(level_db_sl)
-    v1, v2 = 0.0, 0.0
-    for n in range(correction, n_samples):
-        source = n - correction + delay
-        level = level_db_sl[source] if 0 <= source < n_samples else 0.0
-        drive = _DRIVE * level + _RAPID * v1
-        v1, v2 = _M11 * drive + _M12 * v2, _M21 * drive + _M22 * v2
-        out[n] = max((level - v1) * _CONDUCTANCE, 0.0)
+    # Until the first sound all is zero; after the last, the output of a falling input is zero too.
+    first = max(correction, -moved)
+    last = min(n_samples, n_samples - moved)
+    mode_0, mode_1 = 0.0, 0.0
+    for n in range(first, last):
+        level = level_db_sl[n + moved]
+        mode_0 = _POLE_0 * mode_0 + _WEIGHT_0 * level
+        mode_1 = _POLE_1 * mode_1 + _WEIGHT_1 * level
+        out[n] = max(_OVERSHOOT * level - mode_0 - mode_1, 0.0)
     return out
 
 

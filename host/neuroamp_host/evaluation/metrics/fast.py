@@ -36,13 +36,13 @@ from neuroamp_host.evaluation.metrics.ear_model import (
     middle_ear,
     resample_to_24_khz,
 )
-from neuroamp_host.evaluation.metrics.haspi import HaspiReference
 from neuroamp_host.evaluation.metrics.inputs import (
     below_threshold_error,
     checked_reference,
     checked_signal,
     checked_thresholds,
 )
+from neuroamp_host.evaluation.metrics.intelligibility import HaspiReference
 from neuroamp_host.evaluation.metrics.quality import ProcessedBand, QualityReference
 from neuroamp_host.evaluation.metrics.results import HaspiResult, QualityResult
 

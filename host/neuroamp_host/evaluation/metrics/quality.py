@@ -284,9 +284,10 @@ def _mean_squares(motion, window):  # type: ignore[no-untyped-def]
 def _correlations(x, y_padded, out):  # type: ignore[no-untyped-def]
     """Sums of x[k] y_padded[k + lag] for every lag in `out`."""
     for lag in range(out.size):
+        y = y_padded[lag : lag + x.size]
         total = 0.0
         for k in range(x.size):
-            total += x[k] * y_padded[lag + k]
+            total += x[k] * y[k]
         out[lag] = total
 
 

@@ -129,12 +129,14 @@ class HaspiReference:
 @njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
 def _lowpassed(level, taps):  # type: ignore[no-untyped-def]
     """The low-passed level at every ninth sample, [ceil(n / 9)]."""
-    first = 1 - taps.size // 2
-    out = np.zeros((level.size + _DECIMATION - 1) // _DECIMATION)
+    padded = np.zeros(level.size + taps.size)
+    padded[taps.size // 2 - 1 : taps.size // 2 - 1 + level.size] = level
+    out = np.empty((level.size + _DECIMATION - 1) // _DECIMATION)
     for frame in range(out.size):
-        start = frame * _DECIMATION + first
+        # A slice, so that the compiler knows that no index is negative and vectorises the sum.
+        span = padded[frame * _DECIMATION : frame * _DECIMATION + taps.size]
         total = 0.0
-        for k in range(max(0, -start), min(taps.size, level.size - start)):
-            total += taps[k] * level[start + k]
+        for k in range(taps.size):
+            total += taps[k] * span[k]
         out[frame] = total
     return out

@@ -1,0 +1,177 @@
+"""Pictures of a listener, of a prescription and of sound, in the field's conventions.
+
+Every function draws one thing on the axes it is given; colours are told apart by readers with
+any colour vision and every line also has its own marker or dashes. Levels are in dB SPL.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.ticker import FixedLocator, NullLocator
+from neuroamp.audiogram import Ear
+from neuroamp.profile import PAPER
+from neuroamp.transform import power_scale, stft
+from neuroamp.units import REFERENCE_PRESSURE_PA
+from numpy.typing import ArrayLike
+
+matplotlib.rcParams.update(
+    {
+        "font.size": 9.0,
+        "axes.titlesize": 10.0,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "grid.color": "0.88",
+        "legend.frameon": False,
+    }
+)
+
+OCTAVES_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
+AUDIOGRAM_RANGE_DB_HL = (-10.0, 120.0)
+SPECTROGRAM_RANGE_DB_SPL = (0.0, 65.0)
+EAR_STYLES = {
+    Ear.RIGHT: {"color": "#c8102e", "marker": "o", "markersize": 8, "label": "right ear"},
+    Ear.LEFT: {"color": "#0b4fa8", "marker": "x", "markersize": 7, "label": "left ear"},
+}
+"""Red circles for the right ear and blue crosses for the left (ISO 8253-1, unmasked air)."""
+
+SYSTEM_COLOURS = ("#6f6f6f", "#009e73", "#7b3294", "#e69f00")
+SYSTEM_MARKERS = ("s", "^", "D", "v")
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """One line of a gain plot.
+
+    Attributes:
+        label: for the legend.
+        frequencies_hz, gain_db: of equal length.
+        colour: a matplotlib colour.
+        line: a matplotlib line style, '' for markers alone.
+        marker: a matplotlib marker, '' for none.
+    """
+
+    label: str
+    frequencies_hz: ArrayLike
+    gain_db: ArrayLike
+    colour: str
+    line: str = "-"
+    marker: str = ""
+
+
+def _octave_axis(axis: matplotlib.axis.Axis) -> None:
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(FixedLocator(OCTAVES_HZ))
+    axis.set_minor_locator(NullLocator())
+    axis.set_ticklabels([f"{f // 1000}k" if f >= 1000 else str(f) for f in OCTAVES_HZ])
+
+
+def draw_audiogram(axes: Axes, thresholds: Mapping[Ear, Mapping[float, float]]) -> None:
+    """Thresholds in dB HL by frequency in Hz, one line an ear, hearing level downwards.
+
+    An octave is as wide as 20 dB is high, as ISO 8253-1 asks.
+    """
+    for ear, points in thresholds.items():
+        frequencies = sorted(points)
+        axes.plot(
+            frequencies,
+            [points[frequency] for frequency in frequencies],
+            markerfacecolor="none",
+            markeredgewidth=1.6,
+            linewidth=1.2,
+            clip_on=False,
+            **EAR_STYLES[ear],
+        )
+    _octave_axis(axes.xaxis)
+    low, high = AUDIOGRAM_RANGE_DB_HL
+    axes.set(
+        xlim=(100, 10000),
+        ylim=(high, low),
+        yticks=np.arange(0, high + 1, 20),
+        xlabel="frequency, Hz",
+        ylabel="hearing level, dB HL",
+    )
+    axes.set_box_aspect((high - low) / 20.0 / np.log2(10000 / 100))
+    axes.grid(True)
+    axes.legend(loc="lower left")
+
+
+def draw_gains(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Insertion gain in dB over frequency in Hz."""
+    for curve in curves:
+        axes.plot(
+            np.asarray(curve.frequencies_hz),
+            np.asarray(curve.gain_db),
+            color=curve.colour,
+            linestyle=curve.line or "none",
+            marker=curve.marker or None,
+            markerfacecolor="none" if not curve.line else curve.colour,
+            markersize=7 if not curve.line else 4,
+            label=curve.label,
+        )
+    _octave_axis(axes.xaxis)
+    axes.axhline(0.0, color="0.6", linewidth=0.8)
+    axes.set(xlim=(100, 10000), xlabel="frequency, Hz", ylabel="insertion gain, dB")
+    axes.grid(True)
+    axes.legend(loc="best", fontsize=8)
+
+
+def draw_spectrogram(axes: Axes, sound_pa: ArrayLike) -> QuadMesh:
+    """Level per bin of 31 Hz, dB SPL, over time and frequency, of a sound [samples] at 16 kHz.
+
+    Sound of less than one hop (16 ms) gives an empty picture. Returns what a colour bar needs.
+    """
+    spectra = stft(PAPER, sound_pa)
+    power = np.abs(spectra) ** 2 * power_scale(PAPER)
+    floor = REFERENCE_PRESSURE_PA**2 * 10.0 ** (SPECTROGRAM_RANGE_DB_SPL[0] / 10.0 - 1.0)
+    level = 10.0 * np.log10(np.maximum(power, floor) / REFERENCE_PRESSURE_PA**2)
+    spacing = PAPER.sample_rate_hz / PAPER.frame_length
+    times = np.arange(spectra.shape[0] + 1) * PAPER.hop / PAPER.sample_rate_hz
+    edges = (np.arange(PAPER.bins + 1) - 0.5) * spacing
+    low, high = SPECTROGRAM_RANGE_DB_SPL
+    mesh = axes.pcolormesh(
+        times, edges[3:], level.T[3:], cmap="magma", vmin=low, vmax=high, rasterized=True
+    )
+    _octave_axis(axes.yaxis)
+    axes.set(xlabel="time, s", ylabel="frequency, Hz", ylim=(edges[3], 8000.0))
+    return mesh
+
+
+def draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
+    """Scores from 0 to 1: a row for each metric, a marker for each system.
+
+    Args:
+        axes: where to draw.
+        scores: system to metric to score; at most four systems.
+    """
+    metrics = list(next(iter(scores.values())))
+    for index, (system, own) in enumerate(scores.items()):
+        rows = np.arange(len(metrics)) - 0.16 * (index - (len(scores) - 1) / 2)
+        values = [own[metric] for metric in metrics]
+        colour = SYSTEM_COLOURS[index]
+        axes.hlines(rows, 0.0, values, color=colour, linewidth=1.6, alpha=0.6)
+        axes.plot(
+            values, rows, linestyle="none", marker=SYSTEM_MARKERS[index], color=colour, label=system
+        )
+        for value, row in zip(values, rows, strict=True):
+            axes.annotate(
+                f"{value:.2f}",
+                (value, row),
+                (7, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+            )
+    axes.set(xlim=(0.0, 1.08), ylim=(len(metrics) - 0.5, -0.55), xlabel="score, 0 to 1")
+    axes.set_yticks(range(len(metrics)), metrics)
+    axes.set_xticks(np.arange(0.0, 1.01, 0.2))
+    axes.grid(True, axis="x")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.0), ncols=1, fontsize=8)

@@ -15,8 +15,9 @@ barely audible, so it is part of the published metrics (see `dither.py`), and it
 scores repeatable and comparisons paired. `dither_seed=None` turns it off.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from neuroamp.errors import NeuroampError
@@ -44,7 +45,12 @@ from neuroamp_host.evaluation.metrics.inputs import (
 )
 from neuroamp_host.evaluation.metrics.intelligibility import HaspiReference
 from neuroamp_host.evaluation.metrics.quality import ProcessedBand, QualityReference
-from neuroamp_host.evaluation.metrics.results import HaspiResult, QualityResult
+from neuroamp_host.evaluation.metrics.results import (
+    METRICS,
+    HaspiResult,
+    QualityResult,
+    Scores,
+)
 
 
 class ReferenceEar:
@@ -91,48 +97,63 @@ class ReferenceEar:
             )
         self._cochlea = Cochlea.of(self._thresholds)
 
-    def haspi(self, processed_pa: ArrayLike) -> HaspiResult:
-        """HASPI v2 of a processed signal.
+    def scores(
+        self, processed_pa: ArrayLike, metrics: Collection[str] = ("haspi", "hasqi")
+    ) -> Scores:
+        """Any of the metrics with one pass of the ear model over the processed signal.
+
+        For a reference that stays inaudible to this listener even with NAL-R, HASQI and the
+        nonlinear part of HAAQI are 0, as in pyclarity.
 
         Args:
             processed_pa: what reaches the impaired ear in pascals, [m >= n]; silence is allowed
                 and scores as what it is.
+            metrics: which of haspi, hasqi and haaqi.
 
         Raises:
             NeuroampError: for a processed signal shorter than the reference, of another shape or
-                with values that are not finite, and when the reference is so soft that even a
-                normal ear would not hear it.
+                with values that are not finite, for an unknown metric, and with HASPI when the
+                reference is so soft that even a normal ear would not hear it.
         """
-        reference = self._haspi_reference
-        levels = [reference.processed_levels(*band) for band in self._bands(processed_pa)]
-        return reference.score(np.stack(levels))
+        if not metrics or not set(metrics) <= set(METRICS):
+            raise NeuroampError(
+                f"the metrics asked for are {list(metrics)} where one or more of {list(METRICS)} "
+                "are expected: correct the names."
+            )
+        haspi_reference = self._haspi_reference if "haspi" in metrics else None
+        quality_reference = self._quality_reference if set(metrics) != {"haspi"} else None
+        levels: list[NDArray[np.float64]] = []
+        quality_bands: list[ProcessedBand] = []
+        for band in self._bands(processed_pa):
+            if haspi_reference is not None:
+                levels.append(haspi_reference.processed_levels(*band))
+            if quality_reference is not None:
+                quality_bands.append(quality_reference.processed_band(*band))
+        scores = Scores()
+        if haspi_reference is not None:
+            scores = scores._replace(haspi=haspi_reference.score(np.stack(levels)))
+        if quality_reference is not None and "hasqi" in metrics:
+            scores = scores._replace(hasqi=quality_reference.hasqi(quality_bands))
+        if quality_reference is not None and "haaqi" in metrics:
+            scores = scores._replace(haaqi=quality_reference.haaqi(quality_bands))
+        return scores
+
+    def haspi(self, processed_pa: ArrayLike) -> HaspiResult:
+        """HASPI v2 of a processed signal; argument and errors as for `scores`."""
+        return cast(HaspiResult, self.scores(processed_pa, ("haspi",)).haspi)
 
     def hasqi(self, processed_pa: ArrayLike) -> QualityResult:
-        """HASQI v2 of a processed signal, [m >= n] in pascals.
-
-        0 for a reference that stays inaudible to this listener even with NAL-R, as in pyclarity.
-
-        Raises:
-            NeuroampError: for a processed signal as in `haspi`.
-        """
-        return self._quality_reference.hasqi(self._quality_bands(processed_pa))
+        """HASQI v2 of a processed signal; argument and errors as for `scores`."""
+        return cast(QualityResult, self.scores(processed_pa, ("hasqi",)).hasqi)
 
     def haaqi(self, processed_pa: ArrayLike) -> QualityResult:
-        """HAAQI v1 of a processed signal, [m >= n] in pascals; as `hasqi`."""
-        return self._quality_reference.haaqi(self._quality_bands(processed_pa))
+        """HAAQI v1 of a processed signal; argument and errors as for `scores`."""
+        return cast(QualityResult, self.scores(processed_pa, ("haaqi",)).haaqi)
 
     def haspi_hasqi(self, processed_pa: ArrayLike) -> tuple[HaspiResult, QualityResult]:
-        """Both with one pass of the ear model over the processed signal, [m >= n] in pascals.
-
-        Raises:
-            NeuroampError: as `haspi`.
-        """
-        haspi_reference, quality_reference = self._haspi_reference, self._quality_reference
-        levels, quality_bands = [], []
-        for band in self._bands(processed_pa):
-            levels.append(haspi_reference.processed_levels(*band))
-            quality_bands.append(quality_reference.processed_band(*band))
-        return haspi_reference.score(np.stack(levels)), quality_reference.hasqi(quality_bands)
+        """HASPI v2 and HASQI v2 together; argument and errors as for `scores`."""
+        scores = self.scores(processed_pa, ("haspi", "hasqi"))
+        return cast(HaspiResult, scores.haspi), cast(QualityResult, scores.hasqi)
 
     @cached_property
     def _haspi_reference(self) -> HaspiReference:
@@ -144,10 +165,6 @@ class ReferenceEar:
     @cached_property
     def _quality_reference(self) -> QualityReference:
         return QualityReference(self._broadband.trimmed, self._thresholds, self._dither_seed)
-
-    def _quality_bands(self, processed_pa: ArrayLike) -> list[ProcessedBand]:
-        reference = self._quality_reference
-        return [reference.processed_band(*band) for band in self._bands(processed_pa)]
 
     def _bands(
         self, processed_pa: ArrayLike

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+METRICS = ("haspi", "hasqi", "haaqi")
+
 
 class HaspiResult(NamedTuple):
     """HASPI v2: predicted intelligibility.
@@ -41,3 +43,11 @@ class QualityResult(NamedTuple):
     fine_structure_correlation: float
     loudness: float
     shape: float
+
+
+class Scores(NamedTuple):
+    """Scores of one processed signal; None for a metric that was not asked for."""
+
+    haspi: HaspiResult | None = None
+    hasqi: QualityResult | None = None
+    haaqi: QualityResult | None = None

@@ -145,8 +145,17 @@ def _standard(name: str, thresholds: Sequence[float]) -> Audiogram:
 
 
 BISGAARD_FREQUENCIES_HZ = (
-    (250.0, 375.0, 500.0, 750.0, 1000.0) + (1500.0, 2000.0, 3000.0, 4000.0, 6000.0)
-)  # fmt: skip
+    250.0,
+    375.0,
+    500.0,
+    750.0,
+    1000.0,
+    1500.0,
+    2000.0,
+    3000.0,
+    4000.0,
+    6000.0,
+)
 
 BISGAARD = {
     name: _standard(name, thresholds)

@@ -1,0 +1,48 @@
+"""What a prescription rule gives, and interpolation shared by the rules."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from neuroamp.audiogram import Audiogram
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prescription:
+    """Insertion gain for speech of 65 dB SPL and compression, at some frequencies.
+
+    Attributes:
+        frequencies_hz: shape [n], Hz.
+        gain_65_db: insertion gain, dB, never negative, shape [n].
+        compression_ratio: dB in over dB out, 1 or more, shape [n].
+    """
+
+    frequencies_hz: Floats
+    gain_65_db: Floats
+    compression_ratio: Floats
+
+
+def on_log_frequency(
+    frequencies_hz: ArrayLike, known_hz: ArrayLike, known_values: ArrayLike
+) -> Floats:
+    """A rule's table at other frequencies: linear in log frequency, held flat outside."""
+    wanted = np.log(np.asarray(frequencies_hz, dtype=np.float64))
+    return np.interp(wanted, np.log(np.asarray(known_hz, dtype=np.float64)), known_values)
+
+
+def three_frequency_average(audiogram: Audiogram) -> float:
+    """Mean threshold at 500, 1000 and 2000 Hz, dB HL (3FA)."""
+    return float(np.mean(audiogram.at([500.0, 1000.0, 2000.0])))
+
+
+def compression_ratio(audiogram: Audiogram, frequencies_hz: ArrayLike) -> Floats:
+    """Compression ratio of the paper's WDRC for rules that prescribe none: 1 + HL/100, 1 to 2.
+
+    The paper (II-B) leaves the ratio open; of the shapes tried this one cost HASPI and HASQI
+    least (docs/architecture.md).
+    """
+    return np.clip(1.0 + audiogram.at(frequencies_hz) / 100.0, 1.0, 2.0)

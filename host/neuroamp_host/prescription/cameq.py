@@ -46,7 +46,7 @@ def cameq_compressive(audiogram: Audiogram, frequencies_hz: ArrayLike) -> Prescr
     output_range = middle + gain_middle - softest - gain_softest
     ratio = np.maximum(1.0, SPEECH_RANGE_DB / np.maximum(output_range, LEAST_OUTPUT_RANGE_DB))
     gain = (middle - softest) / ratio + softest + gain_softest - middle
-    # Where the ratio stays at 1 the line through Lmin is steeper than needed: the linear gain holds.
+    # Where the ratio stays at 1 the line through Lmin would be too steep: the linear gain holds.
     gain = np.where(ratio > 1.0, gain, gain_middle)
     gain = np.clip(gain, 0.0, np.maximum(0.0, MOST_OUTPUT_DB_SPL - middle))
     return Prescription(frequencies, gain, ratio)

@@ -38,9 +38,9 @@ def load(path: Path) -> dict[str, Any]:
             "give a file that `neuroamp train` wrote."
         ) from None
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise NeuroampError(
-            f"{path} is no whole checkpoint ({str(error).splitlines()[0][:120]}); "
-            "give a file that `neuroamp train` wrote."
+            f"{path} is no whole checkpoint ({reason}); give a file that `neuroamp train` wrote."
         ) from None
     if not isinstance(content, dict) or not {"net", "state_dict"} <= set(content):
         raise NeuroampError(

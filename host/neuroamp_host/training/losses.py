@@ -25,9 +25,14 @@ THRESHOLD_DB_SPL = (22.1, 11.4, 4.4, 2.4, -1.3, -6.0, -5.4, 6.0, 12.6)
 """Threshold of normal hearing, dB SPL, free field (ISO 389-7)."""
 
 AUDIOGRAM_HZ = (250, 500, 1000, 2000, 4000, 6000)
-CEPSTRA = 6
-SMOOTHING_S = (0.016, 0.064, 0.256, 1.024)
+CEPSTRA = (1, 2, 3, 4, 5)
+"""Cosine terms across bands whose modulations HASPI correlates (Kates & Arehart 2021)."""
+
+SMOOTHING_S = (0.008, 0.02, 0.05, 0.12, 0.4)
 """Edges of the modulation bands: each is the difference of two smoothings of the envelope."""
+
+SILENCE_DB = 2.5
+"""Frames whose mean sensation level in the reference is below this do not count, as in HASPI."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +64,7 @@ class WearLoss:
         audiogram_rows = [np.interp(centres, np.log(AUDIOGRAM_HZ), row) for row in np.eye(6)]
         self._from_audiogram = torch.from_numpy(np.stack(audiogram_rows)).float()
         band = (np.arange(profile.bands) + 0.5) / profile.bands
-        cosines = np.cos(np.pi * np.outer(np.arange(CEPSTRA), band))
+        cosines = np.cos(np.pi * np.outer(CEPSTRA, band))
         self._cepstrum = torch.from_numpy(cosines.T / profile.bands).float()
         lengths = [max(1, round(seconds / profile.step_seconds)) for seconds in SMOOTHING_S]
         self._kernels = [torch.hann_window(n + 2, periodic=False)[1:-1] for n in lengths]
@@ -106,16 +111,18 @@ class WearLoss:
         ).mean()
 
     def _envelope(self, heard: Tensor, wanted: Tensor) -> Tensor:
-        """One minus the mean correlation of cepstral modulations (Kates & Arehart 2014)."""
+        """One minus the mean correlation of cepstral modulations, over the wanted's sounding frames."""
+        sounding = (wanted.mean(dim=2) > SILENCE_DB).to(wanted.dtype)[:, None, :]
         heard, wanted = heard @ self._cepstrum, wanted @ self._cepstrum
         slow_heard = [self._smooth(heard, kernel) for kernel in self._kernels]
         slow_wanted = [self._smooth(wanted, kernel) for kernel in self._kernels]
         bands = len(self._kernels) - 1
         total = heard.new_zeros(())
         for fast in range(bands):
-            a = slow_heard[fast] - slow_heard[fast + 1]
-            b = slow_wanted[fast] - slow_wanted[fast + 1]
-            power = (a.square().mean(dim=2) + 0.01) * (b.square().mean(dim=2) + 0.01)
+            a = (slow_heard[fast] - slow_heard[fast + 1]) * sounding
+            b = (slow_wanted[fast] - slow_wanted[fast + 1]) * sounding
+            # The small constant keeps silence, whose correlation means nothing, from counting.
+            power = (a.square().mean(dim=2) + 1e-3) * (b.square().mean(dim=2) + 1e-3)
             total = total + 1.0 - ((a * b).mean(dim=2) / power.sqrt()).mean()
         return total / bands
 

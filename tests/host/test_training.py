@@ -1,0 +1,127 @@
+"""A run can be interrupted anywhere; its data, seeds and mistakes are under control."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from neuroamp.errors import NeuroampError
+from neuroamp.profile import PAPER, WEAR
+from neuroamp_host.training import checkpoint
+from neuroamp_host.training.config import TrainingConfig, load_config
+from neuroamp_host.training.examples import make_batch, prefetch, sample_listener
+from neuroamp_host.training.loop import train
+
+REPOSITORY = Path(__file__).parents[2]
+DATA = Path(os.environ.get("NEUROAMP_DATA", REPOSITORY.parent / "shared" / "data"))
+needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no audio data at {DATA}")
+
+TINY = TrainingConfig(
+    net="wear", batch=2, seconds=0.5, steps=4, dev_every=2, dev_batches=1, warmup_steps=1
+)
+
+
+@needs_data
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    whole = checkpoint.load(train(TINY, DATA, tmp_path / "whole").with_name("last.pt"))
+    saves = 0
+    real_save = checkpoint.save
+
+    def save_then_stop(path: Path, content: dict) -> None:
+        nonlocal saves
+        real_save(path, content)
+        saves += path.name == "last.pt"
+        if saves == 1 and path.name == "last.pt":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_then_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, DATA, tmp_path / "halves")
+    resumed = checkpoint.load(train(TINY, DATA, tmp_path / "halves").with_name("last.pt"))
+    assert resumed["step"] == whole["step"] == 4
+    for name, weight in whole["state_dict"].items():
+        assert torch.equal(weight, resumed["state_dict"][name]), name
+    log = (tmp_path / "halves" / "log.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in log[1:]] == [
+        ["2", "train"],
+        ["2", "dev"],
+        ["4", "train"],
+        ["4", "dev"],
+    ]
+
+
+@needs_data
+def test_a_folder_with_a_run_of_another_config_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(NeuroampError, match="another config"):
+        train(TINY, DATA, tmp_path)
+
+
+def test_the_target_of_denoising_is_the_clean_signals_amplification() -> None:
+    rng = np.random.default_rng(0)
+    clean = rng.standard_normal((1, 8000)).astype(np.float32) * 0.02
+    noisy = clean + rng.standard_normal((1, 8000)).astype(np.float32) * 0.02
+    listener = sample_listener(rng)
+    for profile in (WEAR, PAPER):
+        denoising = make_batch(profile, clean, noisy, [listener], "nal-r")
+        alone = make_batch(profile, clean, clean, [listener], "nal-r")
+        amplifying = make_batch(profile, clean, noisy, [listener], "nal-r", denoise=False)
+        assert torch.equal(denoising.target, alone.target)
+        assert not torch.equal(denoising.target, amplifying.target)
+        assert torch.equal(denoising.features, amplifying.features)
+        gain = 10.0 ** (amplifying.noisy_gain_db / 20.0)
+        torch.testing.assert_close(amplifying.target, amplifying.noisy * gain)
+
+
+def test_prefetching_keeps_the_order_and_hands_over_errors() -> None:
+    def make(index: int) -> int:
+        if index == 5:
+            raise NeuroampError("the fifth is missing; add it.")
+        return index
+
+    items = prefetch(make, first=2)  # type: ignore[arg-type]
+    assert [next(items) for _ in range(3)] == [2, 3, 4]
+    with pytest.raises(NeuroampError, match="fifth"):
+        next(items)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("net = 'wear'\nsteps = 'many'", "steps"),
+        ("net = 'ear'", "ear"),
+        ("net = 'wear'\nspeed = 3", "unknown key 'speed'"),
+        ("steps = 10", "no `net`"),
+        ("net = ", "not TOML"),
+        ("net = 'wear'\nbatch = 0", "above 0"),
+    ],
+)
+def test_a_wrong_config_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(NeuroampError, match=message):
+        load_config(path)
+
+
+def test_a_good_config_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("net = 'wear'\nlearning_rate = 1\ndenoise = false\n")
+    assert load_config(path) == TrainingConfig(net="wear", learning_rate=1, denoise=False)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "other", "missing"])
+def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "run.pt"
+    checkpoint.save(path, {"net": "wear", "state_dict": {}})
+    if damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "missing":
+        path.unlink()
+    with pytest.raises(NeuroampError):
+        checkpoint.load_net(path)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
-from collections.abc import Sequence
+import itertools
+import numbers
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroamp.errors import NeuroampError
+
+Point = tuple[float, float | None, bool]
+"""Frequency in Hz, threshold in dB HL or None where not measured, no response at that level."""
 
 FREQUENCY_RANGE_HZ = (125.0, 8000.0)
 THRESHOLD_RANGE_DB_HL = (-10.0, 120.0)
@@ -36,12 +40,13 @@ class Audiogram:
     Attributes:
         frequencies_hz: ascending, 125 to 8000 Hz.
         thresholds_db_hl: dB HL, -10 to 120, one a frequency; None where not measured.
-        no_response: True where nothing was heard up to the limit that the threshold names.
+        no_response: True where nothing was heard up to the limit that the threshold names; left
+            out, everything was heard.
         name: for people, such as 'N3'.
 
     Raises:
         NeuroampError: a value is out of range, the frequencies do not ascend, the lengths differ,
-            or nothing was measured.
+            no response is marked without its limit, or nothing was measured.
     """
 
     frequencies_hz: tuple[float, ...]
@@ -51,27 +56,56 @@ class Audiogram:
 
     def __post_init__(self) -> None:
         count = len(self.frequencies_hz)
-        if not self.no_response:
-            object.__setattr__(self, "no_response", (False,) * count)
-        if not len(self.thresholds_db_hl) == len(self.no_response) == count:
+        marks = self.no_response or (False,) * count
+        if not len(self.thresholds_db_hl) == len(marks) == count:
             raise NeuroampError(
                 f"the audiogram has {count} frequencies, {len(self.thresholds_db_hl)} thresholds "
-                f"and {len(self.no_response)} no-response marks; give one of each a frequency."
+                f"and {len(marks)} no-response marks; give one of each a frequency."
             )
-        for frequency in self.frequencies_hz:
-            _check("frequency", frequency, FREQUENCY_RANGE_HZ, "Hz")
-        if any(b <= a for a, b in zip(self.frequencies_hz, self.frequencies_hz[1:], strict=False)):
+        frequencies = tuple(
+            _checked("frequency", frequency, FREQUENCY_RANGE_HZ, "Hz")
+            for frequency in self.frequencies_hz
+        )
+        thresholds = tuple(
+            None
+            if threshold is None
+            else _checked("threshold", threshold, THRESHOLD_RANGE_DB_HL, "dB HL")
+            for threshold in self.thresholds_db_hl
+        )
+        if any(b <= a for a, b in itertools.pairwise(frequencies)):
             raise NeuroampError(
-                f"the audiogram's frequencies must ascend but are {list(self.frequencies_hz)} Hz; "
+                f"the audiogram's frequencies must ascend but are {list(frequencies)} Hz; "
                 "sort them and remove repeated ones."
             )
-        for threshold in self.thresholds_db_hl:
-            if threshold is not None:
-                _check("threshold", threshold, THRESHOLD_RANGE_DB_HL, "dB HL")
-        if all(threshold is None for threshold in self.thresholds_db_hl):
+        for frequency, threshold, mark in zip(frequencies, thresholds, marks, strict=True):
+            if not isinstance(mark, (bool, np.bool_)) or (mark and threshold is None):
+                raise NeuroampError(
+                    f"the audiogram's no-response mark at {frequency:g} Hz is {mark!r} with a "
+                    f"threshold of {threshold}, but it must be true, with the limit tested as the "
+                    "threshold, or false; correct it."
+                )
+        if all(threshold is None for threshold in thresholds):
             raise NeuroampError(
                 "the audiogram has no measured threshold but needs at least one; measure it again."
             )
+        object.__setattr__(self, "frequencies_hz", frequencies)
+        object.__setattr__(self, "thresholds_db_hl", thresholds)
+        object.__setattr__(self, "no_response", tuple(bool(mark) for mark in marks))
+
+    @classmethod
+    def from_points(cls, points: Iterable[Point], name: str = "") -> Audiogram:
+        """Audiogram of points in any order.
+
+        Raises:
+            NeuroampError: as the constructor; a frequency given twice counts as not ascending.
+        """
+        ordered = sorted(points, key=lambda point: point[0])
+        frequencies, thresholds, marks = zip(*ordered, strict=True) if ordered else ((), (), ())
+        return cls(frequencies, thresholds, marks, name)
+
+    def points(self) -> list[Point]:
+        """Frequency, threshold and no-response mark of each point, lowest frequency first."""
+        return list(zip(self.frequencies_hz, self.thresholds_db_hl, self.no_response, strict=True))
 
     def at(self, frequencies_hz: ArrayLike) -> NDArray[np.float64]:
         """Thresholds in dB HL at `frequencies_hz`, same shape.
@@ -79,16 +113,15 @@ class Audiogram:
         Interpolated on log frequency between measured points and held flat outside; points not
         measured are passed over, and no response at L dB HL counts as L + 5 dB HL (120 at most).
         """
-        points = [
+        measured = [
             (frequency, self._counted(threshold, silent))
-            for frequency, threshold, silent in zip(
-                self.frequencies_hz, self.thresholds_db_hl, self.no_response, strict=True
-            )
+            for frequency, threshold, silent in self.points()
             if threshold is not None
         ]
-        known_hz, known_db = zip(*points, strict=True)
-        wanted = np.log(np.asarray(frequencies_hz, dtype=np.float64))
-        return np.interp(wanted, np.log(known_hz), known_db)
+        known_hz, known_db = zip(*measured, strict=True)
+        # 0 Hz, the first bin of a spectrum, has no logarithm; below the first point all is flat.
+        wanted = np.maximum(np.asarray(frequencies_hz, dtype=np.float64), known_hz[0])
+        return np.interp(np.log(wanted), np.log(known_hz), known_db)
 
     def six_point(self) -> NDArray[np.float64]:
         """Thresholds in dB HL at `STANDARD_FREQUENCIES_HZ`, shape [6]."""
@@ -130,14 +163,15 @@ class Listener:
         return audiogram
 
 
-def _check(what: str, value: float, allowed: tuple[float, float], unit: str) -> None:
+def _checked(what: str, value: object, allowed: tuple[float, float], unit: str) -> float:
     low, high = allowed
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not low <= value <= high:
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not low <= value <= high:  # type: ignore[operator]
         raise NeuroampError(
-            f"the audiogram has a {what} of {value} {unit} but it must be from {low:g} to "
-            f"{high:g} {unit}; correct it."
+            f"the audiogram has a {what} of {value!r} {unit} but it must be a number from "
+            f"{low:g} to {high:g} {unit}; correct it."
         )
+    return float(value)  # type: ignore[arg-type]
 
 
 def _standard(name: str, thresholds: Sequence[float]) -> Audiogram:

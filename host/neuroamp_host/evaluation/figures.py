@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.ticker import FixedLocator, NullLocator
-from neuroamp.audiogram import Ear
+from neuroamp.audiogram import Audiogram, Ear
 from neuroamp.profile import PAPER
 from neuroamp.transform import power_scale, stft
 from neuroamp.units import REFERENCE_PRESSURE_PA
@@ -36,8 +37,8 @@ matplotlib.rcParams.update(
 
 OCTAVES_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 AUDIOGRAM_RANGE_DB_HL = (-10.0, 120.0)
-SPECTROGRAM_RANGE_DB_SPL = (0.0, 65.0)
-EAR_STYLES = {
+SPECTROGRAM_RANGE_DB_SPL = (5.0, 70.0)
+EAR_STYLES: dict[Ear, dict[str, Any]] = {
     Ear.RIGHT: {"color": "#c8102e", "marker": "o", "markersize": 8, "label": "right ear"},
     Ear.LEFT: {"color": "#0b4fa8", "marker": "x", "markersize": 7, "label": "left ear"},
 }
@@ -67,30 +68,44 @@ class Curve:
     marker: str = ""
 
 
-def _octave_axis(axis: matplotlib.axis.Axis) -> None:
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+def _mark_octaves(axes: Axes, which: Literal["x", "y"]) -> None:
+    """A logarithmic frequency axis with a tick at each octave of the audiogram."""
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator(OCTAVES_HZ))
     axis.set_minor_locator(NullLocator())
     axis.set_ticklabels([f"{f // 1000}k" if f >= 1000 else str(f) for f in OCTAVES_HZ])
 
 
-def draw_audiogram(axes: Axes, thresholds: Mapping[Ear, Mapping[float, float]]) -> None:
-    """Thresholds in dB HL by frequency in Hz, one line an ear, hearing level downwards.
+def draw_audiogram(axes: Axes, audiograms: Mapping[Ear, Audiogram]) -> None:
+    """Thresholds in dB HL over frequency in Hz, hearing level downwards, one line an ear.
 
-    An octave is as wide as 20 dB is high, as ISO 8253-1 asks.
+    An octave is as wide as 20 dB is high (ISO 8253-1). An arrow marks 'no response'; points not
+    measured are left out.
     """
-    for ear, points in thresholds.items():
-        frequencies = sorted(points)
+    for ear, audiogram in audiograms.items():
+        style = EAR_STYLES[ear]
+        points = [point for point in audiogram.points() if point[1] is not None]
         axes.plot(
-            frequencies,
-            [points[frequency] for frequency in frequencies],
+            [frequency for frequency, _, _ in points],
+            [threshold for _, threshold, _ in points],
             markerfacecolor="none",
             markeredgewidth=1.6,
             linewidth=1.2,
             clip_on=False,
-            **EAR_STYLES[ear],
+            **style,
         )
-    _octave_axis(axes.xaxis)
+        for frequency, threshold, silent in points:
+            if silent:
+                axes.annotate(
+                    "",
+                    xy=(frequency, threshold),
+                    xytext=(-15 if ear is Ear.RIGHT else 15, -15),
+                    textcoords="offset points",
+                    arrowprops={"arrowstyle": "<-", "color": style["color"], "shrinkB": 5},
+                    annotation_clip=False,
+                )
+    _mark_octaves(axes, "x")
     low, high = AUDIOGRAM_RANGE_DB_HL
     axes.set(
         xlim=(100, 10000),
@@ -117,7 +132,7 @@ def draw_gains(axes: Axes, curves: Sequence[Curve]) -> None:
             markersize=7 if not curve.line else 4,
             label=curve.label,
         )
-    _octave_axis(axes.xaxis)
+    _mark_octaves(axes, "x")
     axes.axhline(0.0, color="0.6", linewidth=0.8)
     axes.set(xlim=(100, 10000), xlabel="frequency, Hz", ylabel="insertion gain, dB")
     axes.grid(True)
@@ -137,11 +152,10 @@ def draw_spectrogram(axes: Axes, sound_pa: ArrayLike) -> QuadMesh:
     times = np.arange(spectra.shape[0] + 1) * PAPER.hop / PAPER.sample_rate_hz
     edges = (np.arange(PAPER.bins + 1) - 0.5) * spacing
     low, high = SPECTROGRAM_RANGE_DB_SPL
-    mesh = axes.pcolormesh(
-        times, edges[3:], level.T[3:], cmap="magma", vmin=low, vmax=high, rasterized=True
-    )
-    _octave_axis(axes.yaxis)
-    axes.set(xlabel="time, s", ylabel="frequency, Hz", ylim=(edges[3], 8000.0))
+    # The first bin reaches below 0 Hz, which a logarithmic axis has no place for.
+    mesh = axes.pcolormesh(times, edges[1:], level.T[1:], cmap="magma", vmin=low, vmax=high)
+    _mark_octaves(axes, "y")
+    axes.set(xlabel="time, s", ylabel="frequency, Hz", ylim=(110.0, 8000.0))
     return mesh
 
 
@@ -154,7 +168,7 @@ def draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
     """
     metrics = list(next(iter(scores.values())))
     for index, (system, own) in enumerate(scores.items()):
-        rows = np.arange(len(metrics)) - 0.16 * (index - (len(scores) - 1) / 2)
+        rows = np.arange(len(metrics)) + 0.16 * (index - (len(scores) - 1) / 2)
         values = [own[metric] for metric in metrics]
         colour = SYSTEM_COLOURS[index]
         axes.hlines(rows, 0.0, values, color=colour, linewidth=1.6, alpha=0.6)
@@ -174,4 +188,11 @@ def draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
     axes.set_yticks(range(len(metrics)), metrics)
     axes.set_xticks(np.arange(0.0, 1.01, 0.2))
     axes.grid(True, axis="x")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.0), ncols=1, fontsize=8)
+    axes.legend(
+        loc="center",
+        ncols=len(scores),
+        fontsize=8,
+        columnspacing=1.2,
+        handletextpad=0.1,
+        bbox_to_anchor=(0.48, 0.5),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 from pathlib import Path
 
 from neuroamp.engines.base import Engine
@@ -17,16 +18,27 @@ class EngineKind:
     Attributes:
         suffix: of its model files.
         module, name: the class that takes a path and is an `Engine`.
+        packages: any one of these runs it.
     """
 
     suffix: str
     module: str
     name: str
+    packages: tuple[str, ...]
+
+    def is_installed(self) -> bool:
+        """Whether one of the packages is there."""
+        return any(importlib.util.find_spec(package) for package in self.packages)
 
 
 ENGINES = {
-    "onnx": EngineKind(".onnx", "neuroamp.engines.onnx", "OnnxEngine"),
-    "tflite": EngineKind(".tflite", "neuroamp.engines.tflite", "TfliteEngine"),
+    "onnx": EngineKind(".onnx", "neuroamp.engines.onnx", "OnnxEngine", ("onnxruntime",)),
+    "tflite": EngineKind(
+        ".tflite",
+        "neuroamp.engines.tflite",
+        "TfliteEngine",
+        ("ai_edge_litert", "tflite_runtime"),
+    ),
 }
 """The engines by name; only the one that is opened is imported."""
 

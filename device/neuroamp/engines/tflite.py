@@ -13,9 +13,6 @@ from neuroamp.engines.base import Floats32, check_tensors, input_shapes, output_
 from neuroamp.errors import NeuroampError
 from neuroamp.model_file import read_tflite
 
-Details = dict[str, dict[str, Any]]
-"""What the interpreter tells of its tensors, by name."""
-
 
 def interpreter_class() -> Any:
     """The `Interpreter` of ai-edge-litert, else of tflite-runtime.
@@ -85,36 +82,39 @@ class TfliteEngine:
                 f"this TFLite interpreter cannot run {path} ({reason}); update ai-edge-litert or "
                 "use the .onnx file."
             ) from None
-        named_inputs, named_outputs = self._signature()
-        inputs = self._match(
-            input_shapes(self.info), named_inputs, self._interpreter.get_input_details()
-        )
+        names = self._signature_names()
+        inputs = self._match(input_shapes(self.info), names, self._interpreter.get_input_details())
         outputs = self._match(
-            output_shapes(self.info), named_outputs, self._interpreter.get_output_details()
+            output_shapes(self.info), names, self._interpreter.get_output_details()
         )
         self._features, self._audiogram = inputs["features"], inputs["audiogram"]
         self._output = outputs["output"]
         self._states = [(outputs[f"{name}_next"], inputs[name]) for name in self.info.states]
         self.reset()
 
-    def _signature(self) -> tuple[Details, Details]:
-        """Inputs and outputs by the names of the graph's one signature; empty if it has none."""
+    def _signature_names(self) -> dict[int, str]:
+        """Names by tensor index, from the graph's one signature; empty if it has none."""
         if len(self._interpreter.get_signature_list()) != 1:
-            return {}, {}
+            return {}
         runner = self._interpreter.get_signature_runner()
-        return runner.get_input_details(), runner.get_output_details()
+        details = {**runner.get_input_details(), **runner.get_output_details()}
+        return {d["index"]: name for name, d in details.items()}
 
     def _match(
-        self,
-        expected: dict[str, tuple[int, int]],
-        named: Details,
-        ordered: list[dict[str, Any]],
+        self, expected: dict[str, tuple[int, int]], names: dict[int, str], found: list[Any]
     ) -> dict[str, _Tensor]:
-        """Tensors by name, or in the graph's order where its converter lost the names."""
-        if set(named) != set(expected) and len(ordered) == len(expected):
-            named = dict(zip(expected, ordered, strict=True))
+        """The graph's inputs or outputs by the signature's names, the others by their order.
+
+        Order has to help out: a graph may have been converted without names, and
+        ai-edge-quantizer leaves the signature pointing at tensors that it replaced.
+        """
+        named = {names[d["index"]]: d for d in found if names.get(d["index"]) in expected}
+        left = [d for d in found if names.get(d["index"]) not in named]
+        for name in expected:
+            if name not in named and left:
+                named[name] = left.pop(0)
         shapes = {name: [int(size) for size in d["shape"]] for name, d in named.items()}
-        check_tensors(self.info, expected, shapes)
+        check_tensors(self.info, expected, shapes | {d["name"]: d["shape"] for d in left})
         return {name: _Tensor(self._interpreter, named[name]) for name in expected}
 
     def step(self, features: Floats32, audiogram: Floats32) -> Floats32:

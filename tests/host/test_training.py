@@ -78,13 +78,13 @@ def test_the_target_of_denoising_is_the_clean_signals_amplification() -> None:
 
 
 def test_prefetching_keeps_the_order_and_hands_over_errors() -> None:
-    def make(index: int) -> int:
+    def make(index: int) -> torch.Tensor:
         if index == 5:
             raise NeuroampError("the fifth is missing; add it.")
-        return index
+        return torch.tensor(index)
 
-    items = prefetch(make, first=2)  # type: ignore[arg-type]
-    assert [next(items) for _ in range(3)] == [2, 3, 4]
+    items = prefetch(make, 2, 9)  # type: ignore[arg-type]
+    assert [int(next(items)) for _ in range(3)] == [2, 3, 4]
     with pytest.raises(NeuroampError, match="fifth"):
         next(items)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import queue
-import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+import torch.utils.data
 from neuroamp.audiogram import BISGAARD, Audiogram, Ear
 from neuroamp.features import Features, audiogram_input
 from neuroamp.fitting import Fitting
@@ -109,39 +108,27 @@ def make_batch(
     )
 
 
-def prefetch(make: Callable[[int], Batch], first: int, ahead: int = 3) -> Iterator[Batch]:
-    """Batches `make(first)`, `make(first + 1)`, ... made in a thread, `ahead` at most in stock.
+class BatchStream(torch.utils.data.Dataset[Batch]):
+    """Batches by number, made by `make(index)`, for torch's loader."""
 
-    An exception in `make` is raised here, at the batch it belongs to.
+    def __init__(self, make: Callable[[int], Batch]) -> None:
+        self._make = make
+
+    def __getitem__(self, index: int) -> Batch:
+        return self._make(index)
+
+
+def prefetch(make: Callable[[int], Batch], first: int, last: int) -> Iterator[Batch]:
+    """Batches `make(first)` to `make(last - 1)`, made ahead in a process of their own.
+
+    A process, because a thread's Python would hold up the thousands of short operations of a
+    recurrent net. An exception in `make` is raised here, at the batch it belongs to.
     """
-    stock: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=ahead)
-    stopped = threading.Event()
-
-    def offer(item: Batch | BaseException) -> None:
-        while not stopped.is_set():
-            try:
-                stock.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        index = first
-        try:
-            while not stopped.is_set():
-                offer(make(index))
-                index += 1
-        except BaseException as error:  # handed over to the consumer
-            offer(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = stock.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
+    loader = torch.utils.data.DataLoader(
+        BatchStream(make),
+        batch_size=None,
+        sampler=range(first, last),
+        num_workers=1,
+        prefetch_factor=3,
+    )
+    return iter(loader)

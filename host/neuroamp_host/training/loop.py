@@ -106,7 +106,7 @@ def train(config: TrainingConfig, data: Path, out: Path, resume: bool = True) ->
         return lambda index: _make(net, config, mixtures, split, index)
 
     dev = [batch_of(dev_mixtures, 1)(index) for index in range(config.dev_batches)]
-    batches = prefetch(batch_of(train_mixtures, 0), first=progress.step)
+    batches = prefetch(batch_of(train_mixtures, 0), progress.step, config.steps)
     running: list[dict[str, float]] = []
     with _bar() as bar, (out / "log.csv").open("a", newline="", encoding="utf-8") as log_file:
         log = csv.DictWriter(log_file, LOG_COLUMNS, restval="")
@@ -161,7 +161,6 @@ def train(config: TrainingConfig, data: Path, out: Path, resume: bool = True) ->
                 checkpoint.save(best, content)
             whole = {"optimiser": optimiser.state_dict(), "progress": dataclasses.asdict(progress)}
             checkpoint.save(last, content | whole)
-    batches.close()
     return best
 
 

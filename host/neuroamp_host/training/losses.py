@@ -111,7 +111,7 @@ class WearLoss:
         ).mean()
 
     def _envelope(self, heard: Tensor, wanted: Tensor) -> Tensor:
-        """One minus the mean correlation of cepstral modulations, over the wanted's sounding frames."""
+        """One minus the mean correlation of cepstral modulations, over sounding frames."""
         sounding = (wanted.mean(dim=2) > SILENCE_DB).to(wanted.dtype)[:, None, :]
         heard, wanted = heard @ self._cepstrum, wanted @ self._cepstrum
         slow_heard = [self._smooth(heard, kernel) for kernel in self._kernels]

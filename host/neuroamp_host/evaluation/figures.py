@@ -85,7 +85,9 @@ def draw_audiogram(axes: Axes, audiograms: Mapping[Ear, Audiogram]) -> None:
     """
     for ear, audiogram in audiograms.items():
         style = EAR_STYLES[ear]
-        points = [point for point in audiogram.points() if point[1] is not None]
+        points = [
+            (f, level, silent) for f, level, silent in audiogram.points() if level is not None
+        ]
         axes.plot(
             [frequency for frequency, _, _ in points],
             [threshold for _, threshold, _ in points],

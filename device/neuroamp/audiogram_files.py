@@ -148,19 +148,18 @@ def save_listeners_csv(path: str | Path, listeners: Iterable[Listener]) -> None:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE_BYTES + 1)
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise NeuroampError(
+                f"the audiogram file {path} has more than {LARGEST_FILE_BYTES // 2**20} MiB, which "
+                "is no table of audiograms; give another file."
+            )
+        content = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NeuroampError(
             f"cannot read the audiogram file {str(path)!r} ({reason}); give the path of a file or "
             f"the name of a standard audiogram: {', '.join(BISGAARD)}."
         ) from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise NeuroampError(
-            f"the audiogram file {path} has more than {LARGEST_FILE_BYTES // 2**20} MiB, which is "
-            "no table of audiograms; give another file."
-        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -18,7 +18,12 @@ from neuroamp_host.evaluation.suite import LISTENERS, Setting, evaluate
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument("--data", type=Path, required=True, help="root of the evaluation data")
-    parser.add_argument("--split", choices=("dev", "test"), default="test")
+    parser.add_argument(
+        "--split",
+        choices=("dev", "test"),
+        default="test",
+        help="dev to choose by, test to report (default test)",
+    )
     parser.add_argument(
         "--model", default="wear", help="model file, or the name of a released model"
     )

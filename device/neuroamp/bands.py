@@ -31,7 +31,8 @@ CHANNEL_FREQUENCIES_HZ = (
 
 def erb_rate(frequency_hz: ArrayLike) -> Floats:
     """ERB-rate (Cams) of a frequency in Hz (Glasberg & Moore 1990, eq. 4)."""
-    return 21.4 * np.log10(4.37e-3 * np.asarray(frequency_hz, dtype=np.float64) + 1.0)
+    rate: Floats = 21.4 * np.log10(4.37e-3 * np.asarray(frequency_hz, dtype=np.float64) + 1.0)
+    return rate
 
 
 def bin_frequencies_hz(profile: Profile) -> Floats:

@@ -31,7 +31,7 @@ def on_log_frequency(
 ) -> Floats:
     """A rule's table at other frequencies: linear in log frequency, held flat outside."""
     wanted = np.log(np.asarray(frequencies_hz, dtype=np.float64))
-    return np.interp(wanted, np.log(np.asarray(known_hz, dtype=np.float64)), known_values)
+    return np.interp(wanted, np.log(np.asarray(known_hz, dtype=np.float64)), np.asarray(known_values))
 
 
 def three_frequency_average(audiogram: Audiogram) -> float:

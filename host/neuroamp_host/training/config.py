@@ -87,10 +87,13 @@ def load_config(path: Path) -> TrainingConfig:
             raise NeuroampError(
                 f"the config {path} has the unknown key {key!r}; known are {', '.join(fields)}."
             )
-        wanted = {"str": str, "int": int, "bool": bool, "float": (int, float)}[
-            str(fields[key].type)
-        ]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        wanted: tuple[type, ...] = {
+            "str": (str,),
+            "int": (int,),
+            "bool": (bool,),
+            "float": (int, float),
+        }[str(fields[key].type)]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             raise NeuroampError(
                 f"the config {path} has {key} = {value!r} but {fields[key].type} is expected; "
                 "correct it."

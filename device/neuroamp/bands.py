@@ -31,8 +31,8 @@ CHANNEL_FREQUENCIES_HZ = (
 
 def erb_rate(frequency_hz: ArrayLike) -> Floats:
     """ERB-rate (Cams) of a frequency in Hz (Glasberg & Moore 1990, eq. 4)."""
-    rate: Floats = 21.4 * np.log10(4.37e-3 * np.asarray(frequency_hz, dtype=np.float64) + 1.0)
-    return rate
+    relative = 4.37e-3 * np.asarray(frequency_hz, dtype=np.float64) + 1.0
+    return np.asarray(21.4 * np.log10(relative), dtype=np.float64)
 
 
 def bin_frequencies_hz(profile: Profile) -> Floats:

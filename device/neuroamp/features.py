@@ -71,5 +71,6 @@ class Magnitudes:
 
     def __call__(self, output: ArrayLike) -> Floats:
         """Magnitudes [..., bins] of net outputs [..., bins]; at most 140 dB SPL a bin."""
-        bounded = np.clip(np.asarray(output, dtype=np.float64), 0.0, np.log(1e7) / LOG_MAGNITUDE_SPAN)
+        most = np.log(1e7) / LOG_MAGNITUDE_SPAN
+        bounded = np.clip(np.asarray(output, dtype=np.float64), 0.0, most)
         return np.expm1(LOG_MAGNITUDE_SPAN * bounded) / self._scale

@@ -20,10 +20,12 @@ from neuroamp.units import REFERENCE_PRESSURE_PA
 Floats = NDArray[np.float64]
 
 THIRD_OCTAVES_HZ = 1000.0 * 2.0 ** (np.arange(-12, 13) / 3.0)
+# fmt: off
 LTASS_70_DB_SPL = (
-    (38.6, 43.5, 54.4, 57.7, 56.8, 60.2, 60.3, 59.0, 62.1, 62.1, 60.5, 56.8, 53.7)
-    + (53.0, 52.0, 48.7, 48.1, 46.8, 45.6, 44.5, 44.3, 43.7, 43.4, 41.3, 40.7)
-)  # fmt: skip
+    38.6, 43.5, 54.4, 57.7, 56.8, 60.2, 60.3, 59.0, 62.1, 62.1, 60.5, 56.8, 53.7,
+    53.0, 52.0, 48.7, 48.1, 46.8, 45.6, 44.5, 44.3, 43.7, 43.4, 41.3, 40.7,
+)
+# fmt: on
 """Long-term average speech spectrum, third octaves from 63 Hz to 16 kHz, dB SPL at an overall
 70 dB SPL (Byrne et al. 1994, combined male and female)."""
 

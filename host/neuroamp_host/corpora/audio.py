@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16000
 _NIST_HEADER_BYTES = 1024
+_LONGEST_OGG_PAGE = 65307
+_OGG_END_OF_STREAM = 4
+"""Flag in the sixth byte of a page. A page is 27 bytes, the last of which counts the segments,
+the segments' lengths, and the segments (RFC 3533, section 6)."""
 _UNKNOWN_RIFF_SIZES = (0, 0xFFFFFFFF)
 """RIFF sizes of a file that was streamed: its writer did not know the length."""
 
@@ -70,12 +75,14 @@ def resample(samples: NDArray[np.float32], from_hz: float, to_hz: float) -> NDAr
 def _is_cut_short(path: Path, frames: int) -> bool:
     """Whether the header promises more than the `frames` that libsndfile reports.
 
-    libsndfile quietly shortens RIFF/WAVE and NIST SPHERE files to what is there; other formats
-    it reports itself.
+    libsndfile quietly shortens RIFF/WAVE, NIST SPHERE and Ogg files to what is there; other
+    formats it reports itself.
     """
     with path.open("rb") as file:
         header = file.read(_NIST_HEADER_BYTES)
-        size = file.seek(0, 2)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LONGEST_OGG_PAGE))
+        end = file.read()
     if header[:4] == b"RIFF":
         promised = int.from_bytes(header[4:8], "little")
         # The last chunk's byte of padding is often forgotten by the writer.
@@ -85,4 +92,8 @@ def _is_cut_short(path: Path, frames: int) -> bool:
             field = line.split()
             if len(field) == 3 and field[0] == b"sample_count" and field[2].isdigit():
                 return frames < int(field[2])
+    if header[:4] == b"OggS":
+        page = end[end.rfind(b"OggS") :].ljust(27, b"\xff")
+        length = 27 + page[26] + sum(page[27 : 27 + page[26]])
+        return len(page) < length or not page[5] & _OGG_END_OF_STREAM
     return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -148,3 +148,17 @@ def child(folder: Path, name: str) -> Path | None:
         return exact
     matches = sorted(path for path in folder.iterdir() if path.name.lower() == name.lower())
     return matches[0] if matches else None
+
+
+def first_folder(candidates: Iterable[Path], holds: Callable[[Path], bool]) -> Path | None:
+    """The first of the places a data set may be unpacked to that holds it."""
+    return next((folder for folder in candidates if folder.is_dir() and holds(folder)), None)
+
+
+def dev_part(names: Iterable[str]) -> frozenset[str]:
+    """A dev split where a data set has none: every tenth of its talkers in order of name.
+
+    None of them if there is only one: it is needed for training.
+    """
+    ordered = sorted(set(names))
+    return frozenset(ordered[::10]) if len(ordered) > 1 else frozenset()

@@ -7,10 +7,32 @@ from pathlib import Path
 
 from neuroamp.errors import NeuroampError
 
-from neuroamp_host.corpora import manifest
+from neuroamp_host.corpora import (
+    cadenza,
+    esc50,
+    librispeech,
+    manifest,
+    musdb18,
+    plain_folder,
+    timit,
+    tmhint,
+    vctk,
+    voicebank_demand,
+)
 from neuroamp_host.corpora.corpus import SPLITS, Corpus, DataSet, SkippedFiles
 
-_IN_ORDER_OF_DETECTION: tuple[DataSet, ...] = (manifest,)
+_IN_ORDER_OF_DETECTION: tuple[DataSet, ...] = (
+    manifest,
+    timit,
+    tmhint,
+    voicebank_demand,
+    vctk,
+    librispeech,
+    esc50,
+    cadenza,
+    musdb18,
+    plain_folder,
+)
 DATA_SETS = {data_set.NAME: data_set for data_set in _IN_ORDER_OF_DETECTION}
 
 

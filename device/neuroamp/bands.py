@@ -32,12 +32,14 @@ CHANNEL_FREQUENCIES_HZ = (
 def erb_rate(frequency_hz: ArrayLike) -> Floats:
     """ERB-rate (Cams) of a frequency in Hz (Glasberg & Moore 1990, eq. 4)."""
     relative = 4.37e-3 * np.asarray(frequency_hz, dtype=np.float64) + 1.0
-    return np.asarray(21.4 * np.log10(relative), dtype=np.float64)
+    rate: Floats = 21.4 * np.log10(relative)
+    return rate
 
 
 def bin_frequencies_hz(profile: Profile) -> Floats:
     """Centre frequency of each FFT bin in Hz, shape [bins]."""
-    return np.arange(profile.bins) * (profile.sample_rate_hz / profile.frame_length)
+    spacing_hz = profile.sample_rate_hz / profile.frame_length
+    return np.arange(profile.bins, dtype=np.float64) * spacing_hz
 
 
 def band_frequencies_hz(profile: Profile) -> Floats:

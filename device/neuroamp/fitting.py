@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import Any
 
 import numpy as np
@@ -53,6 +52,11 @@ class Fitting:
     noise_reduction: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ear, Ear) or not isinstance(self.rule, str):
+            raise NeuroampError(
+                f"the fitting's ear and rule are {self.ear!r} and {self.rule!r} but must be an "
+                "ear and a rule's name; fit again."
+            )
         channels = len(CHANNEL_FREQUENCIES_HZ)
         _check_row("threshold", self.thresholds_db_hl, len(STANDARD_FREQUENCIES_HZ), (-10.0, 120.0))
         _check_row("gain at 65 dB SPL", self.gain_65_db, channels, GAIN_RANGE_DB)
@@ -87,7 +91,7 @@ class Fitting:
                 raise TypeError(f"a JSON object was expected, not a {type(data).__name__}")
             for key, value in data.items():
                 if isinstance(value, list):
-                    data[key] = tuple(float(number) for number in value)
+                    data[key] = tuple(value)
             return cls(**{**data, "ear": Ear(data.get("ear"))})
         except (ValueError, TypeError, RecursionError) as error:
             raise NeuroampError(
@@ -105,7 +109,7 @@ def _check_row(
         )
     for value in values:
         number = isinstance(value, (int, float, np.floating)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not low <= value <= high:
+        if not number or not low <= value <= high:
             raise NeuroampError(
                 f"the fitting's {name} is {value!r} but must be from {low:g} to {high:g}; "
                 "correct it and fit again."

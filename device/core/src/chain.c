@@ -1,0 +1,320 @@
+/* The chain of one ear, hop by hop; neuroamp/chain.py is its readable specification. */
+#include "chain.h"
+
+#include "elementary.h"
+#include "features.h"
+
+#include <string.h>
+
+/* 160 dB SPL: beyond any microphone, and small enough that no level ever becomes infinite. */
+#define INPUT_CEILING_PA 2000.0f
+/* -146 dB SPL: smaller samples count as zero, so that no slow subnormal number arises. */
+#define INPUT_FLOOR_PA 1e-12f
+#define GAIN_SLOPE_DB 12.0f
+#define MISSED_DECAY_S 0.1f
+#define NEGLIGIBLE_DB 1e-6f
+
+const char *neuroamp_status_text(neuroamp_status status) {
+    switch (status) {
+    case NEUROAMP_OK:
+        return "no error";
+    case NEUROAMP_BAD_ARGUMENT:
+        return "an argument is null or memory is not aligned to 16 bytes";
+    case NEUROAMP_NOT_A_MODEL:
+        return "this is not a whole NeuroAMP core model file";
+    case NEUROAMP_WRONG_VERSION:
+        return "the model file has another format version";
+    case NEUROAMP_DAMAGED_MODEL:
+        return "the model file is damaged (its CRC-32 is wrong)";
+    case NEUROAMP_BAD_MODEL:
+        return "the model file has a section that is missing or contradicts another";
+    case NEUROAMP_TOO_LITTLE_MEMORY:
+        return "the chain needs more memory than it was given";
+    case NEUROAMP_WRONG_EAR:
+        return "the fitting is for the other ear";
+    case NEUROAMP_BAD_FITTING:
+        return "the fitting has a value that is out of its range";
+    case NEUROAMP_NOT_SUPPORTED:
+        return "this processor does not have that kernel";
+    }
+    return "unknown status";
+}
+
+/* Takes the chain and all its arrays. While the arena only counts there is nowhere to write but
+ * the `chain` given: a scratch on the caller's stack. */
+static void layout(neuroamp *chain, na_arena *arena) {
+    const na_model *model = &chain->model;
+    na_transform_layout(&chain->transform, model, arena);
+    if (model->shape.layers > 0) {
+        na_lstm_layout(&chain->lstm, model, arena);
+    }
+    chain->incoming = na_take(arena, model->profile.hop, sizeof(float));
+    chain->outgoing = na_take(arena, model->profile.hop, sizeof(float));
+    chain->features = na_take(arena, model->features, sizeof(float));
+    chain->power = na_take(arena, model->bins, sizeof(float));
+    chain->prescribed_db = na_take(arena, model->bins, sizeof(float));
+    chain->net_db = na_take(arena, model->bins, sizeof(float));
+    chain->gain_db = na_take(arena, model->bins, sizeof(float));
+    chain->gain = na_take(arena, model->bins, sizeof(float));
+}
+
+static size_t needed_bytes(const na_model *model) {
+    neuroamp scratch;
+    na_arena arena = {NULL, 0};
+    na_take(&arena, 1, sizeof(neuroamp));
+    scratch.model = *model;
+    layout(&scratch, &arena);
+    return arena.used;
+}
+
+neuroamp_status neuroamp_check_model(const void *model, size_t model_bytes, neuroamp_info *info) {
+    na_model found;
+    const neuroamp_status status = na_model_read(model, model_bytes, &found);
+    if (status == NEUROAMP_OK && info != NULL) {
+        info->sample_rate_hz = found.profile.sample_rate_hz;
+        info->hop = found.profile.hop;
+        info->hops_per_step = found.profile.hops_per_step;
+        info->delay_samples = found.profile.synthesis_length;
+        info->bins = found.bins;
+        info->features = found.features;
+        info->has_net = found.shape.layers > 0;
+    }
+    return status;
+}
+
+size_t neuroamp_size(const void *model, size_t model_bytes) {
+    na_model found;
+    return na_model_read(model, model_bytes, &found) == NEUROAMP_OK ? needed_bytes(&found) : 0;
+}
+
+static int within(const float *values, size_t count, float low, float high) {
+    for (size_t i = 0; i < count; i++) {
+        if (!(values[i] >= low && values[i] <= high)) { /* a NaN is not within */
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int is_sound(const neuroamp_fitting *f) {
+    return within(f->thresholds_db_hl, NEUROAMP_AUDIOGRAM_POINTS, -10.0f, 120.0f) &&
+           within(f->gain_65_db, NEUROAMP_CHANNELS, 0.0f, 70.0f) &&
+           within(f->compression_ratio, NEUROAMP_CHANNELS, 1.0f, 4.0f) &&
+           within(&f->knee_db_spl, 1, 20.0f, 80.0f) && within(&f->attack_s, 1, 0.001f, 0.1f) &&
+           within(&f->release_s, 1, 0.01f, 3.0f) &&
+           within(&f->mpo_db_spl, 1, NA_MPO_MIN_DB_SPL, NA_MPO_MAX_DB_SPL) &&
+           within(&f->noise_reduction, 1, 0.0f, 1.0f);
+}
+
+neuroamp_status neuroamp_set_fitting(neuroamp *chain, const neuroamp_fitting *fitting) {
+    if (fitting->ear != (int32_t)chain->ear) {
+        return NEUROAMP_WRONG_EAR;
+    }
+    if (!is_sound(fitting)) {
+        return NEUROAMP_BAD_FITTING;
+    }
+    chain->fitting = *fitting;
+    na_wdrc_set_fitting(&chain->wdrc, &chain->model, fitting);
+    na_limiter_set_mpo(&chain->limiter, fitting->mpo_db_spl);
+    if (chain->model.shape.layers > 0) {
+        na_lstm_set_audiogram(&chain->lstm, fitting->thresholds_db_hl);
+    }
+    return NEUROAMP_OK;
+}
+
+neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *model,
+                              size_t model_bytes, neuroamp_ear ear,
+                              const neuroamp_fitting *fitting, neuroamp **chain) {
+    na_model found;
+    if (memory == NULL || (uintptr_t)memory % NEUROAMP_ALIGNMENT != 0 || fitting == NULL ||
+        chain == NULL || (ear != NEUROAMP_LEFT && ear != NEUROAMP_RIGHT)) {
+        return NEUROAMP_BAD_ARGUMENT;
+    }
+    const neuroamp_status status = na_model_read(model, model_bytes, &found);
+    if (status != NEUROAMP_OK) {
+        return status;
+    }
+    if (memory_bytes < needed_bytes(&found)) {
+        return NEUROAMP_TOO_LITTLE_MEMORY;
+    }
+    na_arena arena = {memory, 0};
+    neuroamp *made = na_take(&arena, 1, sizeof(neuroamp));
+    memset(made, 0, sizeof *made);
+    made->model = found;
+    made->ear = ear;
+    made->net_enabled = 1;
+    layout(made, &arena);
+    made->kernel = na_fastest_kernel();
+    made->lstm.multiply = na_find_kernel(made->kernel);
+    const float step_s = (float)(found.profile.hop * found.profile.hops_per_step) /
+                         (float)found.profile.sample_rate_hz;
+    made->missed_decay = 1.0f + na_expm1(-step_s / MISSED_DECAY_S);
+    const neuroamp_status fitted = neuroamp_set_fitting(made, fitting);
+    if (fitted != NEUROAMP_OK) {
+        return fitted;
+    }
+    neuroamp_reset(made);
+    *chain = made;
+    return NEUROAMP_OK;
+}
+
+void neuroamp_reset(neuroamp *chain) {
+    const na_model *model = &chain->model;
+    memset(&chain->counts, 0, sizeof chain->counts);
+    na_stats_reset(&chain->stats);
+    na_transform_reset(&chain->transform);
+    na_wdrc_reset(&chain->wdrc);
+    na_limiter_init(&chain->limiter, model->profile.sample_rate_hz);
+    if (model->shape.layers > 0) {
+        na_lstm_reset(&chain->lstm);
+    }
+    chain->is_first_step = 1;
+    chain->hop_in_step = 0;
+    chain->filled = 0;
+    memset(chain->incoming, 0, model->profile.hop * sizeof(float));
+    memset(chain->outgoing, 0, model->profile.hop * sizeof(float));
+    for (size_t i = 0; i < model->bins; i++) {
+        chain->net_db[i] = chain->gain_db[i] = 0.0f;
+        chain->gain[i] = 1.0f;
+    }
+}
+
+/* Updates what the net asks for on top of the fitting's gain, `net_db`. */
+static void step_net(neuroamp *chain) {
+    const na_model *model = &chain->model;
+    if (!chain->net_enabled) {
+        chain->counts.missed_steps++;
+        for (size_t i = 0; i < model->bins; i++) {
+            const float faded = chain->net_db[i] * chain->missed_decay;
+            chain->net_db[i] = na_abs(faded) < NEGLIGIBLE_DB ? 0.0f : faded;
+        }
+        return;
+    }
+    uint64_t start = na_now(&chain->stats);
+    na_features(model, chain->power, chain->features);
+    na_lstm_step(&chain->lstm, chain->features, chain->features);
+    na_net_gain_db(model, chain->features, chain->power, chain->net_db);
+    if (model->profile.features == NA_LOG_MAGNITUDE) {
+        /* Relative to the prescription, so that the strength of the noise reduction blends
+         * between the two and a missed step fades to the prescription. */
+        for (size_t i = 0; i < model->bins; i++) {
+            chain->net_db[i] -= chain->prescribed_db[i];
+        }
+    }
+    na_count_time(&chain->stats, NEUROAMP_NET, start);
+}
+
+static void update_gains(neuroamp *chain) {
+    const na_model *model = &chain->model;
+    const na_complex spectrum = chain->transform.spectrum;
+    for (size_t i = 0; i < model->bins; i++) {
+        const float square = spectrum.re[i] * spectrum.re[i] + spectrum.im[i] * spectrum.im[i];
+        chain->power[i] = square * model->power_scale[i];
+    }
+    na_wdrc_step(&chain->wdrc, chain->power, chain->prescribed_db);
+    if (model->shape.layers > 0) {
+        step_net(chain);
+    }
+    const int is_bounded = model->profile.features == NA_BAND_LEVEL && !chain->is_first_step;
+    const float slope_db = is_bounded ? GAIN_SLOPE_DB : 1e6f;
+    const float strength = chain->fitting.noise_reduction;
+    for (size_t i = 0; i < model->bins; i++) {
+        const float wanted_db = chain->prescribed_db[i] + strength * chain->net_db[i];
+        const float last_db = chain->gain_db[i];
+        chain->gain_db[i] = na_clamp(wanted_db, last_db - slope_db, last_db + slope_db);
+        chain->gain[i] = na_factor_from_db(chain->gain_db[i]);
+    }
+    chain->is_first_step = 0;
+    chain->counts.steps++;
+}
+
+/* The input as the chain can bear it, in place. */
+static void make_finite(neuroamp *chain, float *samples, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!na_is_finite(samples[i])) {
+            chain->counts.non_finite_samples++;
+            samples[i] = 0.0f;
+        }
+        const float bounded = na_clamp(samples[i], -INPUT_CEILING_PA, INPUT_CEILING_PA);
+        samples[i] = na_abs(bounded) < INPUT_FLOOR_PA ? 0.0f : bounded;
+    }
+}
+
+static void process_hop(neuroamp *chain) {
+    const na_model *model = &chain->model;
+    const na_complex spectrum = chain->transform.spectrum;
+    na_stats *stats = &chain->stats;
+    const uint64_t start = na_now(stats);
+    make_finite(chain, chain->incoming, model->profile.hop);
+    na_analyse(&chain->transform, chain->incoming);
+    uint64_t now = na_count_time(stats, NEUROAMP_ANALYSIS, start);
+    if (chain->hop_in_step == 0) {
+        update_gains(chain);
+        now = na_count_time(stats, NEUROAMP_GAINS, now);
+    }
+    chain->hop_in_step = (chain->hop_in_step + 1) % model->profile.hops_per_step;
+    for (size_t i = 0; i < model->bins; i++) {
+        spectrum.re[i] *= chain->gain[i];
+        spectrum.im[i] *= chain->gain[i];
+    }
+    na_synthesise(&chain->transform, chain->outgoing);
+    now = na_count_time(stats, NEUROAMP_SYNTHESIS, now);
+    na_limit(&chain->limiter, chain->outgoing, model->profile.hop);
+    na_count_time(stats, NEUROAMP_LIMITER, now);
+    na_count_time(stats, NEUROAMP_FRAME, start);
+}
+
+void neuroamp_process(neuroamp *chain, const float *in, float *out, size_t samples) {
+    const uint32_t hop = chain->model.profile.hop;
+    while (samples > 0) {
+        /* Sample i of a hop goes in while sample i of the hop before comes out. */
+        const uint32_t room = hop - chain->filled;
+        const uint32_t count = samples < room ? (uint32_t)samples : room;
+        memcpy(chain->incoming + chain->filled, in, count * sizeof(float));
+        memcpy(out, chain->outgoing + chain->filled, count * sizeof(float));
+        in += count;
+        out += count;
+        samples -= count;
+        chain->filled += count;
+        if (chain->filled == hop) {
+            process_hop(chain);
+            chain->filled = 0;
+        }
+    }
+}
+
+void neuroamp_enable_net(neuroamp *chain, int enabled) { chain->net_enabled = enabled != 0; }
+
+void neuroamp_step_net(neuroamp *chain, const float *features, float *output) {
+    if (chain->model.shape.layers > 0) {
+        na_lstm_step(&chain->lstm, features, output);
+    }
+}
+
+void neuroamp_insertion_gain_db(const neuroamp *chain, float *gain_db) {
+    memcpy(gain_db, chain->gain_db, chain->model.bins * sizeof(float));
+}
+
+neuroamp_status neuroamp_use_kernel(neuroamp *chain, neuroamp_kernel kernel) {
+    const na_multiply multiply = na_find_kernel(kernel);
+    if (multiply == NULL) {
+        return NEUROAMP_NOT_SUPPORTED;
+    }
+    chain->kernel = kernel;
+    chain->lstm.multiply = multiply;
+    return NEUROAMP_OK;
+}
+
+neuroamp_kernel neuroamp_kernel_in_use(const neuroamp *chain) { return chain->kernel; }
+
+void neuroamp_set_clock(neuroamp *chain, neuroamp_clock clock, void *context, uint64_t deadline) {
+    chain->stats.clock = clock;
+    chain->stats.context = context;
+    chain->stats.deadline = deadline;
+}
+
+neuroamp_counts neuroamp_get_counts(const neuroamp *chain) { return chain->counts; }
+
+const neuroamp_times *neuroamp_get_times(const neuroamp *chain, neuroamp_stage stage) {
+    return (unsigned)stage < NEUROAMP_STAGES ? &chain->stats.times[stage] : NULL;
+}

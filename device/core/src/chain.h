@@ -1,0 +1,37 @@
+/* The state of one ear's chain; opaque to callers. */
+#ifndef NA_CHAIN_H
+#define NA_CHAIN_H
+
+#include "limiter.h"
+#include "lstm.h"
+#include "stats.h"
+#include "transform.h"
+#include "wdrc.h"
+
+struct neuroamp {
+    na_model model;
+    neuroamp_ear ear;
+    neuroamp_fitting fitting;
+    neuroamp_kernel kernel;
+    neuroamp_counts counts;
+    na_stats stats;
+    na_transform transform;
+    na_wdrc wdrc;
+    na_lstm lstm;
+    na_limiter limiter;
+    int net_enabled;
+    int is_first_step;
+    uint32_t hop_in_step; /* hops since the last step */
+    uint32_t filled;      /* samples of the next hop that have come */
+    float missed_decay;   /* factor on the net's gains at a missed step */
+    float *incoming;      /* [hop] */
+    float *outgoing;      /* [hop] */
+    float *power;         /* [bins], Pa^2 */
+    float *features;      /* [model.features]; the net's input, then its output */
+    float *prescribed_db; /* [bins], by the fitting alone */
+    float *net_db;        /* [bins], what the net asks for on top */
+    float *gain_db;       /* [bins], of the last step */
+    float *gain;          /* [bins], the same as factors */
+};
+
+#endif

@@ -1,0 +1,66 @@
+#include "features.h"
+
+#include "bands.h"
+#include "elementary.h"
+
+#define CENTRE_DB 40.0f
+#define SPAN_DB 30.0f
+#define FLOOR_DB (-20.0f)
+#define CEILING_DB 120.0f
+#define LOG_MAGNITUDE_SPAN 4.0f
+#define LOG_MAGNITUDE_MAX 4.029523913f /* ln(1e7) / 4, 140 dB SPL a bin */
+#define LEAST_MAGNITUDE 1e-12f
+#define NET_GAIN_MIN_DB (-100.0f)
+#define NET_GAIN_MAX_DB 80.0f
+#define SMALLEST_POWER 1.17549435e-38f
+
+void na_features(const na_model *model, const float *power, float *features) {
+    const float reference = model->profile.level_reference_pa;
+    const float per_reference = 1.0f / (reference * reference);
+    if (model->profile.features == NA_LOG_MAGNITUDE) {
+        for (size_t i = 0; i < model->bins; i++) {
+            const float magnitude = na_sqrt(power[i] * per_reference);
+            /* ln(1 + m): the error of 1 + m is far below the features' resolution. */
+            features[i] = na_log2(1.0f + magnitude) * (NA_LN2 / LOG_MAGNITUDE_SPAN);
+        }
+        return;
+    }
+    na_to_bands(&model->bands, model->bins, power, features);
+    for (size_t b = 0; b < model->features; b++) {
+        const float relative = na_max(features[b] * per_reference, SMALLEST_POWER);
+        const float level = na_clamp(na_db_from_power(relative), FLOOR_DB, CEILING_DB);
+        features[b] = (level - CENTRE_DB) / SPAN_DB;
+    }
+}
+
+static void from_band_gains(const na_model *model, float *output, float *gain_db) {
+    const float low = model->profile.gain_min_db;
+    const float span = model->profile.gain_max_db - low;
+    for (size_t b = 0; b < model->features; b++) {
+        output[b] = low + span * na_clamp(output[b], 0.0f, 1.0f);
+    }
+    na_to_bins(&model->bands, model->bins, output, gain_db);
+}
+
+static void from_log_magnitudes(const na_model *model, const float *output, const float *power,
+                                float *gain_db) {
+    const float reference = model->profile.level_reference_pa;
+    for (size_t i = 0; i < model->bins; i++) {
+        /* Both as magnitudes of the spectrum, in dB. */
+        const float scale = model->power_scale[i];
+        const float bounded = na_clamp(output[i], 0.0f, LOG_MAGNITUDE_MAX);
+        const float pressure = reference * na_expm1(LOG_MAGNITUDE_SPAN * bounded);
+        const float wanted = na_max(pressure * pressure / scale, LEAST_MAGNITUDE * LEAST_MAGNITUDE);
+        const float heard = na_max(power[i] / scale, LEAST_MAGNITUDE * LEAST_MAGNITUDE);
+        gain_db[i] = na_clamp(na_db_from_power(wanted) - na_db_from_power(heard), NET_GAIN_MIN_DB,
+                              NET_GAIN_MAX_DB);
+    }
+}
+
+void na_net_gain_db(const na_model *model, float *output, const float *power, float *gain_db) {
+    if (model->profile.features == NA_BAND_LEVEL) {
+        from_band_gains(model, output, gain_db);
+    } else {
+        from_log_magnitudes(model, output, power, gain_db);
+    }
+}

@@ -1,0 +1,129 @@
+#include "lstm.h"
+
+#include "elementary.h"
+
+#include <string.h>
+
+#define Q13_ONE 8192.0f
+#define Q14_ONE 16384.0f
+#define Q15_ONE 32768.0f
+#define CELL_BOUND_Q28 (1 << 30)
+#define AUDIOGRAM_SPAN_DB 100.0f
+
+/* (a * b) / 2^31, rounded to nearest: SMMULR on Cortex-M, SQRDMULH on Cortex-A. */
+static inline int32_t multiply_high(int32_t a, int32_t b) {
+    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
+}
+
+/* An activation in Q15 of z in Q14: linear between the table's points, which are 1/64 apart. */
+static inline int16_t activate(const int16_t *table, int32_t z) {
+    const int32_t end = 8 << 14;
+    const int32_t position = (z < -end ? -end : z > end - 1 ? end - 1 : z) + end;
+    const int32_t index = position >> 8, fraction = position & 255;
+    return (int16_t)((table[index] * (256 - fraction) + table[index + 1] * fraction + 128) >> 8);
+}
+
+/* Rounds to nearest, halves away from zero, and saturates; not a number becomes the least. */
+static inline int16_t to_int16(float x) {
+    const float bounded = na_clamp(x, -32767.0f, 32767.0f);
+    return (int16_t)(bounded + (bounded >= 0.0f ? 0.5f : -0.5f));
+}
+
+void na_lstm_layout(na_lstm *lstm, const na_model *model, na_arena *arena) {
+    const na_net_shape *shape = &model->shape;
+    uint32_t rows = model->output.padded_rows;
+    lstm->model = model;
+    lstm->features = na_take(arena, model->input[0].columns, sizeof(int16_t));
+    lstm->first_bias = na_take(arena, 4 * (size_t)shape->widths[0], sizeof(int32_t));
+    for (size_t i = 0; i < shape->layers; i++) {
+        lstm->hidden[i] = na_take(arena, model->recurrent[i].columns, sizeof(int16_t));
+        lstm->cell[i] = na_take(arena, shape->widths[i], sizeof(int32_t));
+        rows = model->input[i].padded_rows > rows ? model->input[i].padded_rows : rows;
+    }
+    rows = model->audiogram.padded_rows > rows ? model->audiogram.padded_rows : rows;
+    lstm->input_sums = na_take(arena, rows, sizeof(int32_t));
+    lstm->recurrent_sums = na_take(arena, rows, sizeof(int32_t));
+}
+
+void na_lstm_reset(na_lstm *lstm) {
+    const na_model *model = lstm->model;
+    memset(lstm->features, 0, model->input[0].columns * sizeof(int16_t));
+    for (size_t i = 0; i < model->shape.layers; i++) {
+        memset(lstm->hidden[i], 0, model->recurrent[i].columns * sizeof(int16_t));
+        memset(lstm->cell[i], 0, model->shape.widths[i] * sizeof(int32_t));
+    }
+}
+
+/* The listener changes only with the fitting: its part of the first layer's gates is a bias. */
+void na_lstm_set_audiogram(na_lstm *lstm, const float *thresholds_db_hl) {
+    const na_model *model = lstm->model;
+    const na_matrix *audiogram = &model->audiogram, *listener = &model->listener;
+    int16_t inputs[32] = {0}; /* the padded columns of six points */
+    int16_t units[NA_MAX_COLUMNS] = {0};
+    for (size_t i = 0; i < NEUROAMP_AUDIOGRAM_POINTS; i++) {
+        inputs[i] = to_int16(thresholds_db_hl[i] * (Q13_ONE / AUDIOGRAM_SPAN_DB));
+    }
+    lstm->multiply(audiogram, inputs, lstm->input_sums);
+    for (size_t i = 0; i < audiogram->rows; i++) {
+        const int32_t z =
+            audiogram->bias[i] + multiply_high(lstm->input_sums[i], audiogram->multipliers[i]);
+        const int32_t q13 = z > 0 ? (z + 1) >> 1 : 0; /* ReLU, Q14 to Q13 */
+        units[i] = (int16_t)(q13 > INT16_MAX ? INT16_MAX : q13);
+    }
+    lstm->multiply(listener, units, lstm->input_sums);
+    for (size_t i = 0; i < listener->rows; i++) {
+        lstm->first_bias[i] = model->input[0].bias[i] +
+                              multiply_high(lstm->input_sums[i], listener->multipliers[i]);
+    }
+}
+
+/* One layer: x [input.columns] and the states to the next states. Gates stand one after the
+ * other in the rows: input, forget, candidate, output. */
+static void step_layer(na_lstm *lstm, size_t layer, const int16_t *x, const int32_t *bias) {
+    const na_model *model = lstm->model;
+    const na_matrix *input = &model->input[layer], *recurrent = &model->recurrent[layer];
+    const size_t width = model->shape.widths[layer];
+    int16_t *hidden = lstm->hidden[layer];
+    int32_t *cell = lstm->cell[layer];
+    int32_t *z = lstm->input_sums;
+    lstm->multiply(input, x, lstm->input_sums);
+    lstm->multiply(recurrent, hidden, lstm->recurrent_sums);
+    for (size_t i = 0; i < 4 * width; i++) {
+        z[i] = bias[i] + multiply_high(lstm->input_sums[i], input->multipliers[i]) +
+               multiply_high(lstm->recurrent_sums[i], recurrent->multipliers[i]);
+    }
+    for (size_t i = 0; i < width; i++) {
+        const int32_t take = activate(model->sigmoid, z[i]);
+        const int32_t keep = activate(model->sigmoid, z[i + width]);
+        const int32_t candidate = activate(model->tanh, z[i + 2 * width]);
+        const int32_t give = activate(model->sigmoid, z[i + 3 * width]);
+        const int32_t kept = multiply_high(cell[i], keep * 65536); /* Q28 times Q31 */
+        const int32_t next = kept + ((take * candidate + 2) >> 2); /* Q30 to Q28 */
+        cell[i] = next > CELL_BOUND_Q28 ? CELL_BOUND_Q28
+                  : next < -CELL_BOUND_Q28 ? -CELL_BOUND_Q28 : next;
+        const int32_t squashed = activate(model->tanh, (cell[i] + (1 << 13)) >> 14); /* to Q14 */
+        hidden[i] = (int16_t)((give * squashed + (1 << 14)) >> 15);
+    }
+}
+
+void na_lstm_step(na_lstm *lstm, const float *features, float *output) {
+    const na_model *model = lstm->model;
+    const na_matrix *last = &model->output;
+    for (size_t i = 0; i < model->features; i++) {
+        lstm->features[i] = to_int16(features[i] * Q13_ONE);
+    }
+    const int16_t *x = lstm->features;
+    for (size_t layer = 0; layer < model->shape.layers; layer++) {
+        step_layer(lstm, layer, x, layer == 0 ? lstm->first_bias : model->input[layer].bias);
+        x = lstm->hidden[layer];
+    }
+    lstm->multiply(last, x, lstm->input_sums);
+    for (size_t i = 0; i < model->features; i++) {
+        const int32_t z = last->bias[i] + multiply_high(lstm->input_sums[i], last->multipliers[i]);
+        if (model->profile.features == NA_BAND_LEVEL) {
+            output[i] = (float)activate(model->sigmoid, z) / Q15_ONE;
+        } else {
+            output[i] = z > 0 ? (float)z / Q14_ONE : 0.0f; /* ReLU */
+        }
+    }
+}

@@ -1,10 +1,15 @@
 """The noise that HASPI, HASQI and HAAQI add to the ear model's output, made repeatable.
 
-The published metrics add Gaussian noise 10 dB below the threshold to the basilar-membrane motion
-and, in HASPI, of 0.1 dB to the envelopes. It decides what an inaudible processed signal is worth:
-without it, two envelopes that both stay below the threshold could still correlate perfectly. So
-the noise belongs to the metric, and only its being random does not: here it is a function of a
-seed, the same one that pyclarity adds after `np.random.seed(seed)`, value for value.
+The published metrics add Gaussian noise 10 dB below the threshold (20 micropascals) to the
+basilar-membrane motion and, in HASPI, of 0.1 dB to the envelopes. It decides what an inaudible
+processed signal is worth: without it, two envelopes that both stay below the threshold could still
+correlate perfectly. So the noise belongs to the metric, and only its being random does not: here
+it is a function of a seed, the same one that pyclarity adds after `np.random.seed(seed)`, value
+for value.
+
+By the time it is added the motion is a number of dB above threshold, yet the noise keeps its size
+in the signal's unit, as published. Scores of signals in another unit than pascals therefore differ
+by some 1e-4, with the right `level1` too.
 """
 
 from functools import lru_cache

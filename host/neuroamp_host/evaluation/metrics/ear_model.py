@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from neuroamp.audiogram import STANDARD_FREQUENCIES_HZ
 from neuroamp.units import REFERENCE_PRESSURE_PA
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import butter, cheby2, lfilter, resample_poly
 
-from neuroamp_host.evaluation.metrics.inputs import AUDIOMETRIC_FREQUENCIES_HZ
 from neuroamp_host.evaluation.metrics.vector_math import fast_exp, fast_log
 
 Array = NDArray[np.float64]
@@ -75,7 +75,7 @@ class Cochlea:
         the rest to the inner ones.
         """
         loss = np.maximum(
-            np.interp(band_centres_hz(), AUDIOMETRIC_FREQUENCIES_HZ, thresholds_db_hl), 0.0
+            np.interp(band_centres_hz(), STANDARD_FREQUENCIES_HZ, thresholds_db_hl), 0.0
         )
         normal_ratio = 1.25 + 2.25 * np.arange(N_BANDS) / (N_BANDS - 1)
         all_ohc_lost_db = 1.25 * 70.0 * (1.0 - 1.0 / normal_ratio)

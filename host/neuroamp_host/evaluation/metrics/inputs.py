@@ -5,8 +5,6 @@ from neuroamp.errors import NeuroampError
 from neuroamp.units import level_db_spl
 from numpy.typing import ArrayLike, NDArray
 
-AUDIOMETRIC_FREQUENCIES_HZ = (250.0, 500.0, 1000.0, 2000.0, 4000.0, 6000.0)
-
 
 def checked_signal(signal_pa: ArrayLike, name: str) -> NDArray[np.float64]:
     """The signal as float64 [n]; NeuroampError when it is not one finite channel."""

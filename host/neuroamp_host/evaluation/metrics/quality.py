@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from clarity.enhancer.nalr import NALR
 from clarity.utils.audiogram import Audiogram
+from neuroamp.audiogram import STANDARD_FREQUENCIES_HZ
 from numba import njit
 from numpy.typing import NDArray
 from scipy.signal import firwin
@@ -31,7 +32,6 @@ from neuroamp_host.evaluation.metrics.ear_model import (
     group_delay_corrections,
     middle_ear,
 )
-from neuroamp_host.evaluation.metrics.inputs import AUDIOMETRIC_FREQUENCIES_HZ
 from neuroamp_host.evaluation.metrics.results import QualityResult
 
 Array = NDArray[np.float64]
@@ -183,7 +183,7 @@ class QualityReference:
 
 def _nal_r_amplified(reference: Array, thresholds_db_hl: Array) -> Array:
     """The reference through HASQI's linear-phase NAL-R filter, its first 140 samples dropped."""
-    audiogram = Audiogram(levels=thresholds_db_hl, frequencies=np.array(AUDIOMETRIC_FREQUENCIES_HZ))
+    audiogram = Audiogram(levels=thresholds_db_hl, frequencies=np.array(STANDARD_FREQUENCIES_HZ))
     taps, _ = NALR(_NAL_R_ORDER, SAMPLE_RATE_HZ).build(audiogram)
     return np.convolve(reference, taps)[_NAL_R_ORDER : _NAL_R_ORDER + reference.size]
 

@@ -19,12 +19,12 @@ from clarity.evaluator.haaqi.haaqi import haaqi_v1
 from clarity.evaluator.haspi import haspi_v2
 from clarity.evaluator.hasqi import hasqi_v2
 from clarity.utils.audiogram import Audiogram
+from neuroamp.audiogram import STANDARD_FREQUENCIES_HZ
 from neuroamp.errors import NeuroampError
 from neuroamp.units import REFERENCE_PRESSURE_PA
 from numpy.typing import ArrayLike
 
 from neuroamp_host.evaluation.metrics.inputs import (
-    AUDIOMETRIC_FREQUENCIES_HZ,
     below_threshold_error,
     checked_reference,
     checked_signal,
@@ -49,7 +49,7 @@ def _global_generator_seeded(seed: int) -> Iterator[None]:
 def _audiogram(thresholds_db_hl: ArrayLike) -> Audiogram:
     return Audiogram(
         levels=checked_thresholds(thresholds_db_hl),
-        frequencies=np.array(AUDIOMETRIC_FREQUENCIES_HZ),
+        frequencies=np.array(STANDARD_FREQUENCIES_HZ),
     )
 
 

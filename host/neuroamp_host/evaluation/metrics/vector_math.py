@@ -5,7 +5,8 @@ and one exponential per sample in each of its 32 bands, more than all of its fil
 two are plain arithmetic on the bits of IEEE 754 doubles, so a loop that calls them becomes SIMD.
 
 Both are for finite normal doubles only and exact to a few units in the last place: `fast_log` for
-positive x, `fast_exp` for results between 1e-300 and 1e300.
+positive x, `fast_exp` for results between 1e-300 and 1e300. (numba's cache looks at the calling
+file only: after a change here, delete the __pycache__ of this folder.)
 """
 
 import numpy as np

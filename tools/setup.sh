@@ -11,9 +11,11 @@ VENV="$ROOT/.venv"
 DEMO_EXTRAS="demo"
 TEST_EXTRAS="host,tflite,fitting,dev"
 
-# Debian packages: to make the environment, and what Python packages expect of the system.
+# Debian packages: Python itself, the compiler of the C core, and what the tests add to that
+# (libportaudio2: sounddevice loads it).
 APT_PYTHON=(python3 python3-venv)
-APT_TEST=(libportaudio2) # sounddevice
+APT_CORE=(gcc libc6-dev)
+APT_TEST=("${APT_CORE[@]}" libportaudio2)
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -81,9 +83,16 @@ again; a Python in another place is taken from the variable NEUROAMP_PYTHON."
     fi
 }
 
-# The state that an environment was made from; when it changes, pip has to look again.
+# What an environment was made from, the compiled core and its compiler included; when it changes,
+# pip has to look again.
 fingerprint() {
-    cat "$ROOT/pyproject.toml" "$ROOT/tools/setup.sh" <("$VENV/bin/python" --version) | sha256sum
+    {
+        "$VENV/bin/python" --version
+        command -v gcc || true
+        find "$ROOT/pyproject.toml" "$ROOT/setup.py" "$ROOT/tools/setup.sh" "$ROOT/device/core" \
+            -type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.toml' -o -name '*.sh' \) \
+            -exec sha256sum {} + | sort
+    } | sha256sum
 }
 
 stamp_of() { echo "$VENV/neuroamp-$1.stamp"; }

@@ -41,7 +41,7 @@ RULES = (*LINEAR_RULES, *COMPRESSIVE_RULES)
 def prescribe(
     rule: str, audiogram: Audiogram, frequencies_hz: ArrayLike, linear: bool = False
 ) -> Prescription:
-    """The prescription of a rule, by name or by the path of a gain table (*.csv).
+    """The prescription of a rule, by name or by the path of a gain table (*.csv, *.json).
 
     A rule that gives only gains is combined with the WDRC's own compression ratio, unless
     `linear` asks for none.
@@ -58,12 +58,12 @@ def prescribe(
         )
     elif rule in COMPRESSIVE_RULES:
         prescription = COMPRESSIVE_RULES[rule](audiogram, frequencies)
-    elif rule.lower().endswith(".csv"):
+    elif rule.lower().endswith((".csv", ".json")):
         prescription = load_gain_table(Path(rule), frequencies)
     else:
         raise NeuroampError(
             f"there is no prescription rule {rule!r}; choose from {', '.join(RULES)} or give a "
-            "gain table (*.csv)."
+            "gain table (*.csv, *.json)."
         )
     if linear:
         return Prescription(frequencies, prescription.gain_65_db, np.ones(frequencies.size))

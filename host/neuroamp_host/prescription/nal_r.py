@@ -27,10 +27,13 @@ def nal_r_clarity(audiogram: Audiogram, frequencies_hz: ArrayLike) -> Floats:
     """Insertion gain in dB, never negative, as the Clarity toolkit computes NAL-R.
 
     Six frequencies; above a sum S of 180 dB HL at 500, 1000 and 2000 Hz the common term grows
-    with 0.116 (S - 180) instead of 0.05 S. Gains, not thresholds, are interpolated. The paper's
-    own experiments most likely used this variant.
+    with 0.116 (S - 180) instead of 0.05 S. Gains, not thresholds, are interpolated, and an ear
+    without any loss gets none. The paper's own experiments most likely used this variant.
     """
+    thresholds = audiogram.six_point()
+    if thresholds.max() <= 0.0:
+        return np.zeros(np.shape(frequencies_hz))
     total = 3.0 * three_frequency_average(audiogram)
     common = 0.05 * total if total <= 180.0 else 9.0 + 0.116 * (total - 180.0)
-    gains = common + 0.31 * audiogram.six_point() + np.array(STANDARD_CORRECTION_DB)
+    gains = common + 0.31 * thresholds + np.array(STANDARD_CORRECTION_DB)
     return on_log_frequency(frequencies_hz, STANDARD_FREQUENCIES_HZ, np.maximum(0.0, gains))

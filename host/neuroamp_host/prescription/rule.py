@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 class Prescription:
     """Insertion gain for speech of 65 dB SPL and compression, at some frequencies.
 
+    This is what `neuroamp.wdrc` runs: with L65 the level of 65 dB SPL speech in a channel, the
+    gain at a level L above the knee is gain_65_db + (1 / compression_ratio - 1)(L - L65).
+
     Attributes:
         frequencies_hz: shape [n], Hz.
         gain_65_db: insertion gain, dB, never negative, shape [n].
@@ -30,8 +33,10 @@ def on_log_frequency(
     frequencies_hz: ArrayLike, known_hz: ArrayLike, known_values: ArrayLike
 ) -> Floats:
     """A rule's table at other frequencies: linear in log frequency, held flat outside."""
-    wanted = np.log(np.asarray(frequencies_hz, dtype=np.float64))
-    return np.interp(wanted, np.log(np.asarray(known_hz, dtype=np.float64)), np.asarray(known_values))
+    known = np.asarray(known_hz, dtype=np.float64)
+    # 0 Hz, the first bin of a spectrum, has no logarithm; below the table all is flat.
+    wanted = np.maximum(np.asarray(frequencies_hz, dtype=np.float64), known[0])
+    return np.interp(np.log(wanted), np.log(known), np.asarray(known_values, dtype=np.float64))
 
 
 def three_frequency_average(audiogram: Audiogram) -> float:

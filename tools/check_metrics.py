@@ -1,6 +1,6 @@
 """Compare the fast HASPI, HASQI and HAAQI with pyclarity's on a corpus, and print the differences.
 
-    python tools/check_metrics.py [--speech FOLDER] [--seconds 1.5]
+    python tools/check_metrics.py [--speech FOLDER] [--seconds 1.5] [--audiograms S2 S3]
 
 Eleven audiograms (flat 0, N1 to N7, S1 to S3) times eight kinds of processing, at 50, 65 and
 80 dB SPL in turn, with the metrics' noise on and off in turn. Exits with 1 when a score differs
@@ -40,6 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--speech", type=Path, help="folder of recordings; default: synthetic")
     parser.add_argument("--seconds", type=float, default=1.5, help="per signal (default 1.5)")
+    parser.add_argument("--audiograms", nargs="+", choices=AUDIOGRAMS, default=list(AUDIOGRAMS))
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
 
@@ -49,7 +50,8 @@ def main() -> int:
     worst = dict.fromkeys(REFERENCES, 0.0)
     print(f"{'audiogram':10s}{'processing':14s}{'level':>6s} {'noise':6s}", end="")
     print("".join(f"{name + ' ':>18s}" for name in REFERENCES) + "(score, difference)")
-    for name, thresholds in AUDIOGRAMS.items():
+    for name in arguments.audiograms:
+        thresholds = AUDIOGRAMS[name]
         if arguments.speech:
             speech = recorded_speech(arguments.speech, rng, arguments.seconds)
         else:

@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from neuroamp.audiogram import bisgaard
+from neuroamp.audiogram_files import load_listener
 from neuroamp_host.cli import COMMANDS, main
+from neuroamp_host.prescription import prescribe
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -189,6 +192,19 @@ def test_the_documents_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert (document.parent / target).exists(), f"{target} in {document.name}"
+
+
+def test_the_documented_files_are_read(tmp_path: Path) -> None:
+    text = (ROOT / "docs/audiograms.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(csv|json)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 5
+    for kind, content in blocks:
+        path = tmp_path / f"example.{kind}"
+        path.write_text(content, encoding="utf-8")
+        if "gain_db" in content:
+            assert prescribe(str(path), bisgaard("N3"), [500.0]).gain_65_db[0] == 10.0
+        else:
+            assert load_listener(path).name == "Ada"
 
 
 def test_ci_runs_the_test_command() -> None:

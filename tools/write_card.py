@@ -1,0 +1,162 @@
+"""Writes a released model's card from what the commands measured; no number is typed.
+
+    python tools/write_card.py wear --run runs/wear --data ../shared/data \\
+        --evaluation out/evaluation/summary.json
+
+Reads models/NAME/parity.json (`neuroamp export`), the run's log (`neuroamp train`) and the summary
+of `neuroamp evaluate`; writes models/NAME/README.md and keeps the summary beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from neuroamp_host.corpora.mixing import MixtureSampler
+from neuroamp_host.networks.lstm import parameter_count
+from neuroamp_host.training import checkpoint
+
+MODELS = Path(__file__).resolve().parents[1] / "models"
+
+WHAT = {
+    "wear": (
+        "The first wearable net: 64 band levels and the six-point audiogram in, 64 gains out, "
+        "added to the prescription's own (NAL-R with WDRC); 4 ms of algorithmic delay. Trained "
+        "for Eq. 8 of the paper with a loss that hears what the listener hears "
+        "(`neuroamp_host/training/losses.py`)."
+    ),
+    "paper": (
+        "The first paper-profile net: Denoising NeuroAMP with the optimised LSTM of Table I. 257 "
+        "log-magnitudes and the six-point audiogram in, 257 log-magnitudes out, the noisy phase "
+        "kept; 32 ms of delay. For research, not for wearing. Trained with the paper's mean "
+        "squared error (Eq. 8)."
+    ),
+}
+
+FAILURES = {
+    "wear": (
+        "Below about 0 dB SNR with competing talkers it cannot tell which talker is wanted.",
+        "Intelligibility (HASPI) gains are small; the net's main benefit is quality (HASQI).",
+        "It was trained on 2-second examples; rooms in training and test share impulse responses.",
+    ),
+    "paper": (
+        "32 ms of delay is audible as an echo of one's own voice.",
+        "Mean squared error over-suppresses soft speech in noise, which HASPI punishes.",
+        "Its magnitudes are not bounded by the prescription, only by the output limiter.",
+    ),
+}
+
+
+def main() -> None:
+    """Writes the card."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("name", choices=sorted(WHAT))
+    parser.add_argument("--run", type=Path, required=True, help="folder of `neuroamp train`")
+    parser.add_argument("--data", type=Path, required=True, help="root of the training data")
+    parser.add_argument("--evaluation", type=Path, required=True, help="summary.json")
+    options = parser.parse_args()
+    folder = MODELS / options.name
+    summary = json.loads(options.evaluation.read_text(encoding="utf-8"))
+    (folder / "evaluation.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    sections = [
+        f"# {options.name}\n\n{WHAT[options.name]}",
+        _training(options.name, options.run),
+        _sources(options.data),
+        _evaluation(options.name, summary),
+        _files(folder),
+        "## Known failures\n\n" + "\n".join(f"- {line}" for line in FAILURES[options.name]),
+        "## Licence\n\nMIT, like the project. The recordings it was trained on have the licences "
+        "above.",
+    ]
+    (folder / "README.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _training(name: str, run: Path) -> str:
+    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "dev"]
+    best = min(rows, key=lambda row: float(row["loss"]))
+    net = checkpoint.load_net(run / "best.pt")
+    return (
+        "## Training\n\n"
+        f"`neuroamp train models/{name}/train.toml --data DATA --out runs/{name}` "
+        f"({parameter_count(net):,} parameters). Best dev loss {float(best['loss']):.4f} at step "
+        f"{best['step']} of the {rows[-1]['step']} that were run; "
+        f"{float(rows[-1]['seconds']) / 60:.0f} minutes of computing on one CPU thread.\n\n"
+        f"`neuroamp export runs/{name}/best.pt --out models/{name} --data DATA` made the files."
+    )
+
+
+def _sources(data: Path) -> str:
+    sampler = MixtureSampler(data, "train", seconds=2.0)
+    lines = [
+        f"| {source} | {licence} | {seconds / 60:.1f} |"
+        for source, licence, seconds in _merged(sampler)
+    ]
+    return (
+        "## Data\n\nTraining split, mixed on the fly (`neuroamp_host/corpora/mixing.py`):\n\n"
+        "| source | licence | minutes |\n|---|---|---|\n" + "\n".join(lines)
+    )
+
+
+def _merged(sampler: MixtureSampler) -> list[tuple[str, str, float]]:
+    return [
+        (source or "unnamed", licence or "unstated", seconds)
+        for source, licence, seconds in sampler.sources
+    ]
+
+
+def _evaluation(name: str, summary: dict[str, Any]) -> str:
+    parts = [
+        f"## Scores\n\n`neuroamp evaluate --data DATA --split {summary['split']} --model {name} "
+        f"--engine {summary['engine']} --noise-reduction {summary['noise_reduction']:g}` on "
+        f"`{summary['model']}`: HASPI / HASQI / output level in dB SPL, speech at "
+        f"{summary['speech_level_db_spl']:g} dB SPL. In brackets the difference's 95 % bootstrap "
+        "interval."
+    ]
+    for condition in dict.fromkeys(table["condition"] for table in summary["tables"]):
+        tables = [table for table in summary["tables"] if table["condition"] == condition]
+        head = " | ".join(table["listener"] for table in tables)
+        rows = [
+            f"| {system} | "
+            + " | ".join(
+                "{haspi:.3f} / {hasqi:.3f} / {level_db_spl:.0f}".format(**table["systems"][system])
+                for table in tables
+            )
+            + " |"
+            for system in tables[0]["systems"]
+        ]
+        differences = []
+        for metric in ("haspi", "hasqi"):
+            found = tables[-1]["neuroamp_minus_wdrc"][metric]
+            differences.append(
+                f"{metric.upper()} {found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+            )
+        parts.append(
+            f"{condition}, {tables[0]['clips']} clips:\n\n| system | {head} |\n"
+            f"|---|{'---|' * len(tables)}\n" + "\n".join(rows) + "\n\n"
+            f"NeuroAMP minus NAL-R+WDRC over all listeners: {', '.join(differences)}."
+        )
+    return "\n\n".join(parts)
+
+
+def _files(folder: Path) -> str:
+    text = (
+        "## Files\n\n`parity.json` holds the whole report that `neuroamp export` printed: the "
+        "output's SNR against torch over a long stream, first and last minute.\n\n"
+        "| file | kB |\n|---|---|\n"
+    )
+    files = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".onnx", ".tflite", ".nam", ".pt")
+    ]
+    return text + "\n".join(f"| {path.name} | {path.stat().st_size / 1000:.0f} |" for path in files)
+
+
+if __name__ == "__main__":
+    main()

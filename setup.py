@@ -4,20 +4,19 @@ The core is optional: where no C compiler is found, the package installs without
 its models by the onnx or tflite engine.
 """
 
-import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 
 CORE = Path("device/core")
-GCC_FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
 
 core = Extension(
     "neuroamp._core",
     sources=sorted(str(path) for path in (CORE / "src").glob("*.c")),
     include_dirs=[str(CORE / "include")],
     depends=sorted(str(path) for path in CORE.glob("**/*.h")),
-    extra_compile_args=["/std:c11", "/O2"] if sys.platform == "win32" else GCC_FLAGS,
+    extra_compile_args=FLAGS,
     optional=True,
 )
 

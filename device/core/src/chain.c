@@ -2,7 +2,7 @@
 #include "chain.h"
 
 #include "elementary.h"
-#include "features.h"
+#include "net_features.h"
 
 #include <string.h>
 

@@ -35,7 +35,7 @@ static int is_present(neuroamp_kernel kernel) {
         return 0;
     }
     if (kernel == NEUROAMP_AVX512_VNNI) {
-        const unsigned needed = bit_AVX512F | bit_AVX512BW;
+        const unsigned needed = bit_AVX512F | bit_AVX512VL;
         return (saved & 0xe6) == 0xe6 && (b & needed) == needed && (c & bit_AVX512VNNI) != 0;
     }
     if (kernel == NEUROAMP_AVX_VNNI) {

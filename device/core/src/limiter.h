@@ -6,8 +6,8 @@
 
 typedef struct na_limiter {
     float ceiling_pa;
-    float release;   /* factor on the reduction from one sample to the next */
-    float reduction; /* 1 - gain */
+    float rise; /* share of its way back to one that the gain goes with a sample */
+    float gain;
 } na_limiter;
 
 /* The lowest and the highest maximum power output there is, dB SPL of a sine. */

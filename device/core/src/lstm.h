@@ -7,7 +7,7 @@
 #define NA_LSTM_H
 
 #include "kernels.h"
-#include "memory.h"
+#include "arena.h"
 
 typedef struct na_lstm {
     const na_model *model;

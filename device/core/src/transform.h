@@ -3,7 +3,7 @@
 #define NA_TRANSFORM_H
 
 #include "fft.h"
-#include "memory.h"
+#include "arena.h"
 #include "model.h"
 
 typedef struct na_transform {

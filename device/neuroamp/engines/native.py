@@ -28,6 +28,16 @@ from neuroamp.profile import WEAR, Profile
 ALIGNMENT = 16
 EARS = {Ear.LEFT: 1, Ear.RIGHT: 2}
 OK, NOT_SUPPORTED = 0, 9
+FITTING_FIELDS = (
+    "thresholds_db_hl",
+    "gain_65_db",
+    "compression_ratio",
+    "knee_db_spl",
+    "attack_s",
+    "release_s",
+    "mpo_db_spl",
+    "noise_reduction",
+)
 
 DECLARATIONS = """
 typedef struct neuroamp neuroamp;
@@ -131,9 +141,7 @@ class _Core:
             raise NeuroampError(f"the native engine refused: {text}; export the model again.")
 
     def fitting_record(self, fitting: Fitting) -> Any:
-        fields = ("thresholds_db_hl", "gain_65_db", "compression_ratio", "knee_db_spl")
-        fields += ("attack_s", "release_s", "mpo_db_spl", "noise_reduction")
-        values = {name: getattr(fitting, name) for name in fields}
+        values = {name: getattr(fitting, name) for name in FITTING_FIELDS}
         return self.ffi.new("neuroamp_fitting *", {"ear": EARS[fitting.ear], **values})
 
     def floats(self, array: Floats32) -> Any:

@@ -1,6 +1,6 @@
 /* What the net hears and what its output means; neuroamp/features.py gives the definitions. */
-#ifndef NA_FEATURES_H
-#define NA_FEATURES_H
+#ifndef NA_NET_FEATURES_H
+#define NA_NET_FEATURES_H
 
 #include "model.h"
 

@@ -1,6 +1,6 @@
 /* Carving the caller's memory: run once without memory to count, once with it to build. */
-#ifndef NA_MEMORY_H
-#define NA_MEMORY_H
+#ifndef NA_ARENA_H
+#define NA_ARENA_H
 
 #include "neuroamp/neuroamp.h"
 

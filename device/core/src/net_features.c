@@ -1,4 +1,4 @@
-#include "features.h"
+#include "net_features.h"
 
 #include "bands.h"
 #include "elementary.h"

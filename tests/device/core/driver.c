@@ -1,0 +1,297 @@
+/* Runs the core as a program, for sanitizers, for other processors and for long runs.
+ *
+ *     driver process MODEL KERNEL BLOCK         pascals as float32, standard input to output
+ *     driver net MODEL KERNEL STEPS             checksum of the net's outputs, integer path only
+ *     driver adversarial MODEL FRAMES SEED      hostile input; fails if a sample is too loud
+ *     driver fuzz MODEL ROUNDS SEED             damaged model files
+ *
+ * Built with -DWITH_LIBFUZZER the same mutations are libFuzzer's. */
+#include "neuroamp/neuroamp.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FEATURES = 4096 };
+
+static uint64_t state = 1;
+
+static uint64_t draw(void) { /* xorshift64* (Vigna 2016) */
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * UINT64_C(2685821657736338717);
+}
+
+static unsigned below(unsigned count) { return (unsigned)((draw() >> 33) % count); }
+
+static float uniform(float low, float high) {
+    return low + (high - low) * (float)(draw() >> 40) / 16777216.0f;
+}
+
+static void fail(const char *message) {
+    fprintf(stderr, "%s\n", message);
+    exit(1);
+}
+
+static void *aligned(size_t bytes) {
+    const size_t rounded = (bytes + NEUROAMP_ALIGNMENT - 1) / NEUROAMP_ALIGNMENT;
+    void *memory = aligned_alloc(NEUROAMP_ALIGNMENT, (rounded + 1) * NEUROAMP_ALIGNMENT);
+    if (memory == NULL) fail("out of memory");
+    return memory;
+}
+
+static uint8_t *read_file(const char *path, size_t *bytes) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) fail("cannot open the model");
+    fseek(file, 0, SEEK_END);
+    *bytes = (size_t)ftell(file);
+    rewind(file);
+    uint8_t *data = aligned(*bytes);
+    if (fread(data, 1, *bytes, file) != *bytes) fail("cannot read the model");
+    fclose(file);
+    return data;
+}
+
+static neuroamp_fitting moderate(void) {
+    neuroamp_fitting fitting = {0};
+    fitting.ear = NEUROAMP_LEFT;
+    for (int i = 0; i < NEUROAMP_AUDIOGRAM_POINTS; i++) {
+        fitting.thresholds_db_hl[i] = 30.0f + 6.0f * (float)i;
+    }
+    for (int i = 0; i < NEUROAMP_CHANNELS; i++) {
+        fitting.gain_65_db[i] = 5.0f + 2.0f * (float)i;
+        fitting.compression_ratio[i] = 1.5f;
+    }
+    fitting.knee_db_spl = 50.0f;
+    fitting.attack_s = 0.005f;
+    fitting.release_s = 0.3f;
+    fitting.mpo_db_spl = 110.0f;
+    fitting.noise_reduction = 1.0f;
+    return fitting;
+}
+
+static neuroamp *start(const uint8_t *model, size_t bytes, const char *kernel) {
+    const neuroamp_fitting fitting = moderate();
+    const size_t size = neuroamp_size(model, bytes);
+    neuroamp *chain = NULL;
+    const neuroamp_status status = size == 0
+                                       ? neuroamp_check_model(model, bytes, NULL)
+                                       : neuroamp_init(aligned(size), size, model, bytes,
+                                                       NEUROAMP_LEFT, &fitting, &chain);
+    if (status != NEUROAMP_OK) fail(neuroamp_status_text(status));
+    if (kernel != NULL && neuroamp_use_kernel(chain, (neuroamp_kernel)atoi(kernel)) != NEUROAMP_OK) {
+        fail("this processor does not have that kernel");
+    }
+    return chain;
+}
+
+static int process(neuroamp *chain, size_t block) {
+    float *samples = aligned(block * sizeof(float));
+    size_t count;
+    while ((count = fread(samples, sizeof(float), block, stdin)) > 0) {
+        neuroamp_process(chain, samples, samples, count);
+        fwrite(samples, sizeof(float), count, stdout);
+    }
+    free(samples);
+    return 0;
+}
+
+static uint64_t checksum(uint64_t sum, const void *data, size_t bytes) { /* FNV-1a */
+    const uint8_t *byte = data;
+    for (size_t i = 0; i < bytes; i++) sum = (sum ^ byte[i]) * UINT64_C(1099511628211);
+    return sum;
+}
+
+static int net(neuroamp *chain, const neuroamp_info *info, long steps) {
+    static float values[MAX_FEATURES];
+    uint64_t sum = UINT64_C(14695981039346656037);
+    for (long step = 0; step < steps; step++) {
+        for (size_t i = 0; i < info->features; i++) {
+            /* Whole numbers of the net's resolution: exact in float32 everywhere. */
+            values[i] = (float)((int)below(32768) - 16384) / 8192.0f;
+        }
+        neuroamp_step_net(chain, values, values);
+        sum = checksum(sum, values, info->features * sizeof(float));
+    }
+    printf("%016llx\n", (unsigned long long)sum);
+    return 0;
+}
+
+static void hostile(float *samples, size_t count) {
+    static const float loud[] = {2000.0f, 20.0f, 1e30f, 3.4e38f, 1e-3f};
+    const unsigned kind = below(10);
+    const float level = loud[below(5)];
+    const unsigned period = 1 + below(64);
+    for (size_t i = 0; i < count; i++) {
+        const float sign = i / period % 2 ? 1.0f : -1.0f;
+        uint32_t bits = (uint32_t)(draw() >> 32);
+        switch (kind) {
+        case 0: samples[i] = NAN; break;
+        case 1: samples[i] = sign * INFINITY; break;
+        case 2: samples[i] = sign * level; break;                       /* squares */
+        case 3: bits &= 0x807fffffu; memcpy(samples + i, &bits, 4); break; /* subnormal */
+        case 4: memcpy(samples + i, &bits, 4); break;                   /* any bits */
+        case 5: samples[i] = 0.0f; break;
+        case 6: samples[i] = i % period == 0 ? level : 0.0f; break;     /* clicks */
+        case 7: samples[i] = uniform(-1e-4f, 1e-4f); break;             /* a quiet room */
+        case 8: samples[i] = uniform(-20.0f, 20.0f); break;             /* 120 dB SPL */
+        default: samples[i] = i < count / 2 ? 1e-6f : sign * level; break; /* a jump */
+        }
+    }
+}
+
+/* A fitting with extreme or forbidden values. */
+static neuroamp_fitting extreme(void) {
+    neuroamp_fitting fitting = moderate();
+    const int is_wild = below(3) == 0;
+    float *values = &fitting.thresholds_db_hl[0];
+    const size_t count = (sizeof fitting - offsetof(neuroamp_fitting, thresholds_db_hl)) / 4;
+    for (size_t i = 0; i < NEUROAMP_CHANNELS; i++) {
+        fitting.gain_65_db[i] = uniform(0.0f, 70.0f);
+        fitting.compression_ratio[i] = uniform(1.0f, 4.0f);
+    }
+    fitting.mpo_db_spl = uniform(60.0f, 120.0f);
+    fitting.knee_db_spl = uniform(20.0f, 80.0f);
+    if (is_wild) {
+        const uint32_t bits = (uint32_t)(draw() >> 32);
+        memcpy(values + below((unsigned)count), &bits, 4);
+    }
+    return fitting;
+}
+
+static int adversarial(neuroamp *chain, const neuroamp_info *info, long frames) {
+    float *samples = aligned(info->hop * sizeof(float));
+    double ceiling = sqrt(2.0) * 20e-6 * pow(10.0, 110.0 / 20.0);
+    double worst = 0.0;
+    uint64_t sum = UINT64_C(14695981039346656037);
+    for (long frame = 0; frame < frames; frame++) {
+        if (below(64) == 0) {
+            const neuroamp_fitting fitting = extreme();
+            if (neuroamp_set_fitting(chain, &fitting) == NEUROAMP_OK) {
+                ceiling = sqrt(2.0) * 20e-6 * pow(10.0, (double)fitting.mpo_db_spl / 20.0);
+                /* The hop that is ready was limited by the fitting before. */
+                memset(samples, 0, info->hop * sizeof(float));
+                neuroamp_process(chain, samples, samples, info->hop);
+            }
+        }
+        if (below(32) == 0) neuroamp_enable_net(chain, (int)below(2));
+        hostile(samples, info->hop);
+        neuroamp_process(chain, samples, samples, info->hop);
+        for (size_t i = 0; i < info->hop; i++) {
+            if (!(fabs((double)samples[i]) <= ceiling)) fail("a sample is above the ceiling");
+            worst = fmax(worst, fabs((double)samples[i]) / ceiling);
+        }
+        sum = checksum(sum, samples, info->hop * sizeof(float));
+    }
+    printf("%ld frames, loudest sample %.6f of the ceiling, checksum %016llx\n", frames, worst,
+           (unsigned long long)sum);
+    free(samples);
+    return 0;
+}
+
+static void repair_crc(uint8_t *data, size_t bytes) {
+    uint32_t size, crc = 0xffffffffu;
+    memcpy(&size, data + 12, 4);
+    if (size > bytes || size < 64) return;
+    for (size_t i = 20; i < size; i++) { /* a bit at a time, unlike the core */
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    crc = ~crc;
+    memcpy(data + 16, &crc, 4);
+}
+
+/* Loads the bytes as a model, with the CRC made right, and runs it if it is accepted. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
+    /* malloc aligns to 16, and the sanitizer sees any byte read beyond the end. */
+    uint8_t *copy = malloc(bytes + (bytes == 0));
+    if (copy == NULL) fail("out of memory");
+    memcpy(copy, data, bytes);
+    if (bytes >= 64) repair_crc(copy, bytes);
+    neuroamp_info info;
+    if (neuroamp_check_model(copy, bytes, &info) == NEUROAMP_OK) {
+        const neuroamp_fitting fitting = moderate();
+        const size_t size = neuroamp_size(copy, bytes);
+        void *memory = aligned(size);
+        neuroamp *chain = NULL;
+        if (neuroamp_init(memory, size, copy, bytes, NEUROAMP_LEFT, &fitting, &chain) !=
+            NEUROAMP_OK) {
+            abort(); /* what was checked must start */
+        }
+        float *samples = aligned(info.hop * sizeof(float));
+        for (int frame = 0; frame < 4; frame++) {
+            for (size_t i = 0; i < info.hop; i++) samples[i] = uniform(-1.0f, 1.0f);
+            neuroamp_process(chain, samples, samples, info.hop);
+            for (size_t i = 0; i < info.hop; i++) {
+                if (!(fabsf(samples[i]) <= 8.9443f)) abort(); /* 110 dB SPL, peak */
+            }
+        }
+        free(samples);
+        free(memory);
+    }
+    free(copy);
+    return 0;
+}
+
+#if !defined(WITH_LIBFUZZER)
+
+static int fuzz(const uint8_t *model, size_t bytes, long rounds) {
+    static const uint32_t edges[] = {0,          1,          0x7f,       0xff,       0x7fff,
+                                     0x8000,     0xffff,     0x7fffffff, 0x80000000, 0xffffffff,
+                                     0x7fc00000, 0x7f800000, 0x3f800000, 16,         64};
+    uint8_t *copy = aligned(bytes);
+    for (long round = 0; round < rounds; round++) {
+        memcpy(copy, model, bytes);
+        size_t length = bytes;
+        for (unsigned change = 0; change <= below(4); change++) {
+            /* The header, section table and small tables matter most: they come first. */
+            const unsigned reach = below(3) == 0 ? (unsigned)bytes : 2048;
+            const size_t at = below(reach < bytes ? reach : (unsigned)bytes) & ~(size_t)3;
+            if (at + 4 > bytes) continue;
+            uint32_t value;
+            memcpy(&value, copy + at, 4);
+            switch (below(4)) {
+            case 0: value = edges[below(sizeof edges / sizeof *edges)]; break;
+            case 1: value ^= 1u << below(32); break;
+            case 2: value += (uint32_t)below(33) - 16; break;
+            default: value = (uint32_t)(draw() >> 32); break;
+            }
+            memcpy(copy + at, &value, 4);
+        }
+        if (below(16) == 0) length = below((unsigned)bytes);
+        LLVMFuzzerTestOneInput(copy, length);
+    }
+    free(copy);
+    printf("%ld damaged files\n", rounds);
+    return 0;
+}
+
+int main(int count, char **arguments) {
+    if (count < 5) fail("usage: driver process|net|adversarial|fuzz MODEL ...; see driver.c");
+    const char *command = arguments[1];
+    size_t bytes;
+    uint8_t *model = read_file(arguments[2], &bytes);
+    neuroamp_info info;
+    neuroamp_check_model(model, bytes, &info);
+    if (strcmp(command, "process") == 0) {
+        return process(start(model, bytes, arguments[3]), (size_t)atol(arguments[4]));
+    }
+    if (strcmp(command, "net") == 0) {
+        return net(start(model, bytes, arguments[3]), &info, atol(arguments[4]));
+    }
+    state = (uint64_t)atol(arguments[4]) * 2 + 1;
+    if (strcmp(command, "adversarial") == 0) {
+        return adversarial(start(model, bytes, NULL), &info, atol(arguments[3]));
+    }
+    if (strcmp(command, "fuzz") == 0) {
+        return fuzz(model, bytes, atol(arguments[3]));
+    }
+    fail("there is no such command; see driver.c");
+    return 1;
+}
+
+#endif

@@ -75,8 +75,9 @@ def read_model_info(path: str | Path) -> ModelInfo:
     """What the model file at `path` says about itself, after checking that it is whole.
 
     Raises:
-        NeuroampError: no such file, neither .onnx nor .tflite, truncated, damaged, not a model
-            of this project, or of another format version; or onnxruntime is not installed.
+        NeuroampError: no such file, neither .onnx nor .tflite nor .nam, truncated, damaged, not
+            a model of this project, or of another format version; or onnxruntime is not
+            installed.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".tflite":
@@ -85,9 +86,13 @@ def read_model_info(path: str | Path) -> ModelInfo:
         from neuroamp.engines.onnx import open_session
 
         return open_session(path)[1]
+    if suffix == ".nam":
+        from neuroamp.core_file import read_core_file
+
+        return read_core_file(path)[0]
     raise NeuroampError(
-        f"{path} ends in {suffix or 'no suffix'!r} but a model file ends in .onnx or .tflite; "
-        "name a model file."
+        f"{path} ends in {suffix or 'no suffix'!r} but a model file ends in .onnx, .tflite or "
+        ".nam; name a model file."
     )
 
 

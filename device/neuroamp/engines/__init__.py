@@ -39,6 +39,7 @@ ENGINES = {
         "TfliteEngine",
         ("ai_edge_litert", "tflite_runtime"),
     ),
+    "native": EngineKind(".nam", "neuroamp.engines.native", "NativeEngine", ("neuroamp._core",)),
 }
 """The engines by name; only the one that is opened is imported."""
 

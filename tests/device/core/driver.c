@@ -192,13 +192,17 @@ static int adversarial(neuroamp *chain, const neuroamp_info *info, long frames) 
 }
 
 static void repair_crc(uint8_t *data, size_t bytes) {
+    static uint32_t table[256];
     uint32_t size, crc = 0xffffffffu;
     memcpy(&size, data + 12, 4);
     if (size > bytes || size < 64) return;
-    for (size_t i = 20; i < size; i++) { /* a bit at a time, unlike the core */
-        crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; bit++) {
+            table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0xedb88320u : 0);
+        }
     }
+    for (size_t i = 20; i < size; i++) crc = crc >> 8 ^ table[(crc ^ data[i]) & 255];
     crc = ~crc;
     memcpy(data + 16, &crc, 4);
 }

@@ -74,7 +74,7 @@ def test_sanitized_program_gives_the_same_sound(
 def test_hostile_input_never_exceeds_the_limit(
     driver: Path, model: Callable[[str], Path], name: str
 ) -> None:
-    """The same with 10^6 frames: tools/check_core_limits.sh."""
+    """The same with 10^6 frames: tools/check_core.sh."""
     frames = {"tiny": "20000", "paper": "300", "wear": "1500"}[name]
     assert b"loudest sample 0.9999" in run(driver, "adversarial", model(name), frames, "7")
 

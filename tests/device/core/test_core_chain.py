@@ -125,7 +125,7 @@ def test_net_equals_the_integer_reference_exactly(model: Callable[[str], Path], 
     seed=st.integers(0, 2**32 - 1),
     units=st.integers(1, 40),
     widths=st.lists(st.integers(1, 40), min_size=1, max_size=4).map(tuple),
-    size=st.sampled_from([0.0, 1.0, 8.0]),
+    size=st.sampled_from([0.0, 1.0, 3.0]),
 )
 def test_any_shape_of_net_equals_the_integer_reference_exactly(
     tmp_path_factory: pytest.TempPathFactory,
@@ -135,13 +135,8 @@ def test_any_shape_of_net_equals_the_integer_reference_exactly(
     size: float,
 ) -> None:
     path = tmp_path_factory.mktemp("net") / "net.nam"
-    try:
-        weights = write_core_model(
-            path, "net", "net", TINY, random_weights(seed, TINY, units, widths, size)
-        )
-    except NeuroampError as error:
-        assert "too large" in str(error)
-        return
+    floats = random_weights(seed, TINY, units, widths, size)
+    weights = write_core_model(path, "net", "net", TINY, floats)
     net, engine = IntegerNet(weights, output_is_gain=True), NativeEngine(path)
     net.set_audiogram(np.zeros(6))
     rng = np.random.default_rng(seed)

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The long checks of the C core: hostile input against the output limit, and damaged model files.
+#
+#   bash tools/check_core.sh MODEL.nam [FRAMES] [FUZZ_SECONDS]      (1000000 frames, 60 s)
+#
+# The first runs the plain build, for speed; the second runs libFuzzer with the address and
+# undefined-behaviour sanitizers where clang is installed.
+set -euo pipefail
+[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+model="$1" frames="${2:-1000000}" seconds="${3:-60}"
+build="$(mktemp -d)"
+trap 'rm -rf "$build"' EXIT
+
+flags=(-std=c11 -ffp-contract=off "-I$root/device/core/include")
+sources=("$root"/device/core/src/*.c "$root/tests/device/core/driver.c")
+
+"${CC:-cc}" "${flags[@]}" -O3 "${sources[@]}" -lm -o "$build/driver"
+"$build/driver" adversarial "$model" "$frames" 1
+
+if ! command -v clang > /dev/null; then
+    echo "clang is not installed (apt install clang): the model reader was not fuzzed."
+    exit 0
+fi
+clang "${flags[@]}" -g -O1 -DWITH_LIBFUZZER -fsanitize=fuzzer,address,undefined \
+    -fno-sanitize-recover=all "${sources[@]}" -lm -o "$build/fuzzer"
+mkdir "$build/corpus"
+cp "$model" "$build/corpus/"
+"$build/fuzzer" -max_total_time="$seconds" -max_len=$(($(stat -c %s "$model") + 64)) \
+    -print_final_stats=1 "$build/corpus" > "$build/log" 2>&1 || { tail -40 "$build/log"; exit 1; }
+grep -E "number_of_executed_units|DONE" "$build/log"
+echo "No damaged model file was read out of bounds."

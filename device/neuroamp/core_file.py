@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroamp.audiogram import STANDARD_FREQUENCIES_HZ
 from neuroamp.bands import band_matrix, channel_matrix
 from neuroamp.errors import NeuroampError
 from neuroamp.integer_net import IntegerMatrix, IntegerWeights, activation_tables
@@ -104,6 +105,39 @@ def read_core_file(path: str | Path) -> tuple[ModelInfo, bytes]:
         raise NeuroampError(f"{path} has no metadata; export the model again.")
     info, _ = parse_metadata(sections[SECTIONS["metadata"]], path)
     return info, data
+
+
+def read_core_weights(path: str | Path) -> IntegerWeights | None:
+    """The net of a `.nam` file in integers, as `core_file` took it; None if it has no net.
+
+    Raises:
+        NeuroampError: as `read_core_file`, or a section of the net is missing or too short.
+    """
+    info, data = read_core_file(path)
+    sections = read_sections(data, path)
+    features = info.profile.feature_count
+    try:
+        layers, units, *widths = NET.unpack(sections[SECTIONS["net"]])
+        if layers == 0:
+            return None
+        inputs, recurrents = [], []
+        for layer, (width, columns) in enumerate(
+            zip(widths[:layers], (features, *widths), strict=False)
+        ):
+            slot = layer * SLOTS_PER_LAYER
+            inputs.append(_read_matrix(sections, INPUT_SLOT + slot, 4 * width, columns))
+            recurrents.append(_read_matrix(sections, RECURRENT_SLOT + slot, 4 * width, width))
+        return IntegerWeights(
+            _read_matrix(sections, SLOTS["audiogram"], units, len(STANDARD_FREQUENCIES_HZ)),
+            _read_matrix(sections, SLOTS["listener"], 4 * widths[0], units),
+            tuple(inputs),
+            tuple(recurrents),
+            _read_matrix(sections, SLOTS["output"], features, widths[layers - 1]),
+        )
+    except (KeyError, ValueError, IndexError, struct.error):
+        raise NeuroampError(
+            f"{path} has no whole net although it is not damaged; export the model again."
+        ) from None
 
 
 def read_sections(data: bytes, source: str | Path) -> dict[int, bytes]:
@@ -214,3 +248,15 @@ def _matrix_sections(slot: int, matrix: IntegerMatrix) -> dict[int, bytes]:
     if matrix.bias is not None:
         parts["bias"] = np.pad(matrix.bias, (0, more_rows)).astype("<i4")
     return {slot + PARTS[name]: part.tobytes() for name, part in parts.items()}
+
+
+def _read_matrix(sections: dict[int, bytes], slot: int, rows: int, columns: int) -> IntegerMatrix:
+    padded_rows = rows + -rows % ROW_PADDING
+
+    def integers(part: str) -> NDArray[np.int32]:
+        return np.frombuffer(sections[slot + PARTS[part]], dtype="<i4", count=padded_rows)[:rows]
+
+    weights = np.frombuffer(sections[slot + PARTS["weights"]], dtype=np.int8)
+    bias = integers("bias") if slot + PARTS["bias"] in sections else None
+    whole = weights.reshape(padded_rows, columns + -columns % COLUMN_PADDING)
+    return IntegerMatrix(whole[:rows, :columns], integers("multipliers"), bias)

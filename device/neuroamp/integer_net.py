@@ -1,9 +1,9 @@
 """The quantised LSTM net in integers: the readable specification of device/core/src/lstm.c.
 
 int8 weights with one scale a row, int16 inputs and hidden states, int32 cell states. Hidden
-states have 16 bits because their rounding errors feed back: with 8 bits a net of this kind lost
-most of its fidelity, with 16 next to nothing. All of it is integer arithmetic, so that C equals
-it exactly on every target.
+states have 16 bits because their rounding errors feed back and grow with the stream; what 8 bits
+would cost, tools/measure_state_width.py measures. All of it is integer arithmetic, so that C
+equals it exactly on every target.
 
 Fixed-point formats ('Qn': the number times 2^n): features and listener units Q13, hidden states
 and activations Q15, gate inputs Q14, cell states Q28 (bounded to -4..4 as in training).

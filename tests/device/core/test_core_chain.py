@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from neuroamp.audiogram import Ear
 from neuroamp.chain import EarChain
-from neuroamp.core_file import core_file
+from neuroamp.core_file import core_file, read_core_weights
 from neuroamp.engines.native import Kernel, NativeChain, NativeEngine, library_path
 from neuroamp.errors import NeuroampError
 from neuroamp.fitting import Fitting
-from neuroamp.integer_net import IntegerNet, IntegerWeights
+from neuroamp.integer_net import IntegerMatrix, IntegerNet, IntegerWeights
 from neuroamp.limiter import ceiling_pa
 from neuroamp.model_file import ModelInfo
 from neuroamp.profile import PAPER, WEAR, Profile
@@ -118,6 +118,25 @@ def test_net_equals_the_integer_reference_exactly(model: Callable[[str], Path], 
     engine.reset()
     net.reset()
     np.testing.assert_array_equal(engine.step(features, audiogram), net.step(features))
+
+
+@pytest.mark.parametrize("name", ["wear", "paper", "tiny"])
+def test_weights_come_back_from_the_file(model: Callable[[str], Path], name: str) -> None:
+    profile, units, widths = NETS[name]
+    written = quantise(random_weights(1, profile, units, widths), profile.feature_count)
+    found = read_core_weights(model(name))
+    assert found is not None
+    assert found.widths == widths
+    for expected, actual in zip(matrices(written), matrices(found), strict=True):
+        np.testing.assert_array_equal(actual.weights, expected.weights)
+        np.testing.assert_array_equal(actual.multipliers, expected.multipliers)
+        assert (actual.bias is None) == (expected.bias is None)
+        np.testing.assert_array_equal(actual.bias, expected.bias)
+
+
+def matrices(weights: IntegerWeights) -> list[IntegerMatrix]:
+    ends = [weights.audiogram, weights.listener, weights.output]
+    return [*ends, *weights.inputs, *weights.recurrents]
 
 
 @hypothesis.settings(max_examples=25)

@@ -91,8 +91,8 @@ def read_model_info(path: str | Path) -> ModelInfo:
 
         return read_core_file(path)[0]
     raise NeuroampError(
-        f"{path} ends in {suffix or 'no suffix'!r} but a model file ends in .onnx, .tflite or "
-        ".nam; name a model file."
+        f"{path} ends in {suffix or 'no suffix'!r} but a model file ends in .onnx or .tflite "
+        "or .nam; name a model file."
     )
 
 

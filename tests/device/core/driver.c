@@ -243,11 +243,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
 
 #if !defined(WITH_LIBFUZZER)
 
+/* Every section at the places where a bound is easily forgotten. */
+static void misplace_sections(const uint8_t *model, size_t bytes, uint8_t *copy) {
+    const uint32_t end = (uint32_t)bytes;
+    const uint32_t offsets[] = {end - 16, end, end + 16, 0x7ffffff0, 0xfffffff0, 8, 0};
+    const uint32_t lengths[] = {0, 1, end, 0x7fffffff, 0xffffffff};
+    uint32_t sections;
+    memcpy(&sections, model + 20, 4);
+    for (size_t i = 0; i < sections; i++) {
+        uint8_t *entry = copy + 64 + 12 * i;
+        for (size_t k = 0; k < sizeof offsets / sizeof *offsets; k++) {
+            memcpy(copy, model, bytes);
+            memcpy(entry + 4, offsets + k, 4);
+            LLVMFuzzerTestOneInput(copy, bytes);
+        }
+        for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+            memcpy(copy, model, bytes);
+            memcpy(entry + 8, lengths + k, 4);
+            LLVMFuzzerTestOneInput(copy, bytes);
+        }
+    }
+}
+
 static int fuzz(const uint8_t *model, size_t bytes, long rounds) {
     static const uint32_t edges[] = {0,          1,          0x7f,       0xff,       0x7fff,
                                      0x8000,     0xffff,     0x7fffffff, 0x80000000, 0xffffffff,
                                      0x7fc00000, 0x7f800000, 0x3f800000, 16,         64};
     uint8_t *copy = aligned(bytes);
+    misplace_sections(model, bytes, copy);
     for (long round = 0; round < rounds; round++) {
         memcpy(copy, model, bytes);
         size_t length = bytes;

@@ -62,5 +62,14 @@ def test_the_gain_recovers_with_the_release_time_and_then_fully() -> None:
     assert quiet[-1] == 1.0
 
 
+def test_sound_that_the_held_gain_keeps_below_the_ceiling_does_not_end_the_release() -> None:
+    ceiling = ceiling_pa(100.0)
+    limiter = Limiter(RATE_HZ, 100.0)
+    limiter.process([4.0 * ceiling])
+    after = limiter.process(np.full(16, 1.5 * ceiling)) / (1.5 * ceiling)
+    expected = 1.0 - 0.75 * np.exp(-np.arange(1, 17) / (RELEASE_S * RATE_HZ))
+    np.testing.assert_allclose(after, expected)
+
+
 def test_the_ceiling_is_the_peak_of_a_sine() -> None:
     assert ceiling_pa(94.0) == pytest.approx(math.sqrt(2.0) * 1.0024, rel=1e-3)

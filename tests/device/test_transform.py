@@ -56,6 +56,14 @@ def test_a_spectrum_sees_nothing_of_the_future(profile: Profile) -> None:
     np.testing.assert_array_equal(stft(profile, x)[:10], stft(profile, changed)[:10])
 
 
+def test_scaled_bin_powers_are_parsevals(profile: Profile) -> None:
+    """Exactly the windowed mean square, 0 Hz and half the sample rate included."""
+    frame = np.random.default_rng(7).normal(size=profile.frame_length)
+    analysis, _ = windows(profile)
+    power = np.abs(np.fft.rfft(frame * analysis)) ** 2 @ power_scale(profile)
+    assert power == pytest.approx(np.sum((frame * analysis) ** 2) / np.sum(analysis**2))
+
+
 def test_scaled_bin_powers_add_up_to_the_mean_square_pressure(profile: Profile) -> None:
     noise = np.random.default_rng(4).normal(0.0, 0.3, size=400 * profile.hop)
     power = np.abs(stft(profile, noise)[20:]) ** 2 @ power_scale(profile)

@@ -116,6 +116,11 @@ neuroamp_status neuroamp_set_fitting(neuroamp *chain, const neuroamp_fitting *fi
     chain->fitting = *fitting;
     na_wdrc_set_fitting(&chain->wdrc, &chain->model, fitting);
     na_limiter_set_mpo(&chain->limiter, fitting->mpo_db_spl);
+    const float ceiling_pa = chain->limiter.ceiling_pa;
+    for (size_t i = 0; i < chain->model.profile.hop; i++) {
+        /* The hop that is ready was limited by the fitting before. */
+        chain->outgoing[i] = na_clamp(chain->outgoing[i], -ceiling_pa, ceiling_pa);
+    }
     if (chain->model.shape.layers > 0) {
         na_lstm_set_audiogram(&chain->lstm, fitting->thresholds_db_hl);
     }
@@ -149,13 +154,12 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     const float step_s = (float)(found.profile.hop * found.profile.hops_per_step) /
                          (float)found.profile.sample_rate_hz;
     made->missed_decay = 1.0f + na_expm1(-step_s / MISSED_DECAY_S);
-    const neuroamp_status fitted = neuroamp_set_fitting(made, fitting);
-    if (fitted != NEUROAMP_OK) {
-        return fitted;
-    }
     neuroamp_reset(made);
-    *chain = made;
-    return NEUROAMP_OK;
+    const neuroamp_status fitted = neuroamp_set_fitting(made, fitting);
+    if (fitted == NEUROAMP_OK) {
+        *chain = made;
+    }
+    return fitted;
 }
 
 void neuroamp_reset(neuroamp *chain) {

@@ -171,9 +171,6 @@ static int adversarial(neuroamp *chain, const neuroamp_info *info, long frames) 
             const neuroamp_fitting fitting = extreme();
             if (neuroamp_set_fitting(chain, &fitting) == NEUROAMP_OK) {
                 ceiling = sqrt(2.0) * 20e-6 * pow(10.0, (double)fitting.mpo_db_spl / 20.0);
-                /* The hop that is ready was limited by the fitting before. */
-                memset(samples, 0, info->hop * sizeof(float));
-                neuroamp_process(chain, samples, samples, info->hop);
             }
         }
         if (below(32) == 0) neuroamp_enable_net(chain, (int)below(2));

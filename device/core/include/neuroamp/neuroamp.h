@@ -135,8 +135,8 @@ NEUROAMP_API neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, co
                                            size_t model_bytes, neuroamp_ear ear,
                                            const neuroamp_fitting *fitting, neuroamp **chain);
 
-/* Takes another fitting from the next step on, with no break in the sound. A refused fitting
- * leaves the chain as it was. */
+/* Takes another fitting: its limit at once, its gains from the next step on, with no break in the
+ * sound. A refused fitting leaves the chain as it was. */
 NEUROAMP_API neuroamp_status neuroamp_set_fitting(neuroamp *chain,
                                                   const neuroamp_fitting *fitting);
 

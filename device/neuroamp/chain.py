@@ -21,7 +21,7 @@ from neuroamp.engines.base import Engine
 from neuroamp.errors import NeuroampError
 from neuroamp.features import BandGains, Features, Magnitudes, audiogram_input
 from neuroamp.fitting import Fitting
-from neuroamp.limiter import Limiter
+from neuroamp.limiter import Limiter, ceiling_pa
 from neuroamp.profile import Profile
 from neuroamp.transform import Analysis, Synthesis
 from neuroamp.wdrc import Wdrc
@@ -117,7 +117,7 @@ class EarChain:
             self._engine.reset()
 
     def set_fitting(self, fitting: Fitting) -> None:
-        """Takes another fitting from the next step on, with no break in the sound.
+        """Takes another fitting: its MPO at once, its gains from the next step on, with no break.
 
         Raises:
             NeuroampError: the fitting is for the other ear; the chain keeps the one it has.
@@ -126,6 +126,9 @@ class EarChain:
         self._fitting = fitting
         self._wdrc.set_fitting(fitting)
         self._limiter.set_mpo(fitting.mpo_db_spl)
+        # The hop that is ready was limited by the fitting before.
+        ceiling = ceiling_pa(fitting.mpo_db_spl)
+        self._outgoing = np.clip(self._outgoing, -ceiling, ceiling)
         self._audiogram = audiogram_input(fitting.thresholds_db_hl).astype(np.float32)
 
     @property

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroamp.engines.base import Floats32, check_tensors, input_shapes, output_shapes
 from neuroamp.errors import NeuroampError
-from neuroamp.model_file import read_tflite
+from neuroamp.model_file import ModelInfo, read_tflite
 
 
 def interpreter_class() -> Any:
@@ -67,6 +67,41 @@ class _Tensor:
             following.write(self.read())
 
 
+def named_tensors(interpreter: Any, info: ModelInfo) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Details of the graph's inputs and of its outputs, by the names that `info` promises.
+
+    Raises:
+        NeuroampError: the tensors are not those of the metadata.
+    """
+    names: dict[int, str] = {}
+    if len(interpreter.get_signature_list()) == 1:
+        runner = interpreter.get_signature_runner()
+        details = {**runner.get_input_details(), **runner.get_output_details()}
+        names = {d["index"]: name for name, d in details.items()}
+    return (
+        _match(info, input_shapes(info), names, interpreter.get_input_details()),
+        _match(info, output_shapes(info), names, interpreter.get_output_details()),
+    )
+
+
+def _match(
+    info: ModelInfo, expected: dict[str, tuple[int, int]], names: dict[int, str], found: list[Any]
+) -> dict[str, Any]:
+    """The graph's inputs or outputs by the signature's names, the others by their order.
+
+    Order has to help out: a graph may have been converted without names, and ai-edge-quantizer
+    leaves the signature pointing at tensors that it replaced.
+    """
+    named = {names[d["index"]]: d for d in found if names.get(d["index"]) in expected}
+    left = [d for d in found if names.get(d["index"]) not in named]
+    for name in expected:
+        if name not in named and left:
+            named[name] = left.pop(0)
+    shapes = {name: [int(size) for size in d["shape"]] for name, d in named.items()}
+    check_tensors(info, expected, shapes | {d["name"]: d["shape"] for d in left})
+    return {name: named[name] for name in expected}
+
+
 class TfliteEngine:
     """One net in TFLite; see `neuroamp.engines.base.Engine`."""
 
@@ -82,40 +117,14 @@ class TfliteEngine:
                 f"this TFLite interpreter cannot run {path} ({reason}); update ai-edge-litert or "
                 "use the .onnx file."
             ) from None
-        names = self._signature_names()
-        inputs = self._match(input_shapes(self.info), names, self._interpreter.get_input_details())
-        outputs = self._match(
-            output_shapes(self.info), names, self._interpreter.get_output_details()
+        inputs, outputs = (
+            {name: _Tensor(self._interpreter, details) for name, details in side.items()}
+            for side in named_tensors(self._interpreter, self.info)
         )
         self._features, self._audiogram = inputs["features"], inputs["audiogram"]
         self._output = outputs["output"]
         self._states = [(outputs[f"{name}_next"], inputs[name]) for name in self.info.states]
         self.reset()
-
-    def _signature_names(self) -> dict[int, str]:
-        """Names by tensor index, from the graph's one signature; empty if it has none."""
-        if len(self._interpreter.get_signature_list()) != 1:
-            return {}
-        runner = self._interpreter.get_signature_runner()
-        details = {**runner.get_input_details(), **runner.get_output_details()}
-        return {d["index"]: name for name, d in details.items()}
-
-    def _match(
-        self, expected: dict[str, tuple[int, int]], names: dict[int, str], found: list[Any]
-    ) -> dict[str, _Tensor]:
-        """The graph's inputs or outputs by the signature's names, the others by their order.
-
-        Order has to help out: a graph may have been converted without names, and
-        ai-edge-quantizer leaves the signature pointing at tensors that it replaced.
-        """
-        named = {names[d["index"]]: d for d in found if names.get(d["index"]) in expected}
-        left = [d for d in found if names.get(d["index"]) not in named]
-        for name in expected:
-            if name not in named and left:
-                named[name] = left.pop(0)
-        shapes = {name: [int(size) for size in d["shape"]] for name, d in named.items()}
-        check_tensors(self.info, expected, shapes | {d["name"]: d["shape"] for d in left})
-        return {name: _Tensor(self._interpreter, named[name]) for name in expected}
 
     def step(self, features: Floats32, audiogram: Floats32) -> Floats32:
         """Output, shape [feature_count], for features [feature_count] and audiogram [6]."""

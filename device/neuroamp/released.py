@@ -11,8 +11,9 @@ from neuroamp.errors import NeuroampError
 DEFAULT_MODEL = "wear"
 MODELS_VARIABLE = "NEUROAMP_MODELS"
 
-PREFERENCE = ("int8", "16x8", "float32")
-"""Which file of a model is taken when several suit the engine: the smallest and fastest first."""
+PREFERENCE = ("dynamic", "16x8", "int8", "float32")
+"""Which file of a model is taken when several suit the engine: quantised first, and of the TFLite
+files the one closest to the float net (`parity.json`); ONNX and the core have one quantised file."""
 
 
 def model_folders() -> list[Path]:

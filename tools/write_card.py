@@ -15,6 +15,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from neuroamp.model_file import read_model_info
+from neuroamp.profile import PROFILES
 from neuroamp_host.corpora.mixing import MixtureSampler
 from neuroamp_host.networks.lstm import parameter_count
 from neuroamp_host.training import checkpoint
@@ -87,8 +89,19 @@ def _training(name: str, run: Path) -> str:
         f"({parameter_count(net):,} parameters). Best dev loss {float(best['loss']):.4f} at step "
         f"{best['step']} of the {rows[-1]['step']} that were run; "
         f"{float(rows[-1]['seconds']) / 60:.0f} minutes of computing on one CPU thread.\n\n"
-        f"`neuroamp export runs/{name}/best.pt --out models/{name} --data DATA` made the files."
+        f"`neuroamp export runs/{name}/best.pt --out models/{name} --data DATA{_gain_range(name)}` "
+        "made the files."
     )
+
+
+def _gain_range(name: str) -> str:
+    """The export's option, where the released profile is not the one that was trained with."""
+    trained = PROFILES[name]
+    path = next(path for path in sorted((MODELS / name).iterdir()) if path.suffix == ".onnx")
+    released = read_model_info(path).profile
+    if (released.gain_min_db, released.gain_max_db) == (trained.gain_min_db, trained.gain_max_db):
+        return ""
+    return f" --gain-range {released.gain_min_db:g} {released.gain_max_db:g}"
 
 
 def _sources(data: Path) -> str:

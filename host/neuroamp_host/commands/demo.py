@@ -270,7 +270,7 @@ def render(title: str, heard: dict[str, Heard]) -> Table:
 
 
 def timing(model: Path | None, engine: str, fitting: Fitting, sound_pa: Sound) -> list[str]:
-    """Sentences on the delay and on the computing time of each hop, measured on this machine."""
+    """Sentences on the model, the delay, and each hop's computing time on this machine."""
     net = None if model is None else open_engine(model, engine)
     profile = WEAR if net is None else net.info.profile
     chain = EarChain(profile, fitting, net)
@@ -282,7 +282,9 @@ def timing(model: Path | None, engine: str, fitting: Fitting, sound_pa: Sound) -
         taken[index] = time.perf_counter() - began
     rate = profile.sample_rate_hz
     median, rare, longest = 1e3 * np.quantile(taken, (0.5, 0.99, 1.0))
+    lines = [] if model is None else [f"Model: {model.name}, profile {profile.name}."]
     return [
+        *lines,
         f"Delay: {1e3 * profile.delay_samples / rate:g} ms ({profile.delay_samples} samples at "
         f"{rate} Hz), computing time not counted.",
         f"Time per frame of {1e3 * profile.hop / rate:g} ms on this machine: median "

@@ -31,7 +31,7 @@ check() {
 check "ruff check" .venv/bin/ruff check .
 check "ruff format" .venv/bin/ruff format --check .
 check "mypy" .venv/bin/mypy
-check "pytest" .venv/bin/python -m pytest -n 2 -rs "$@"
+check "pytest" .venv/bin/python -m pytest -n 2 -rfEs "$@"
 if [ -f tools/test_tflite_runtime.sh ] && [ $# -eq 0 ]; then
     check "tflite-runtime" bash tools/test_tflite_runtime.sh
 fi

@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 
 
@@ -38,9 +36,11 @@ def test_the_device_loads_neither_torch_nor_the_host() -> None:
     assert not loaded & {"onnxruntime", "ai_edge_litert", "tflite_runtime", "soundfile", "soxr"}
 
 
-@pytest.mark.parametrize("name", modules_of(ROOT / "firmware_export" / "neuroamp_export"))
-def test_the_exporter_loads_nothing_of_the_host(name: str) -> None:
-    assert "neuroamp_host" not in loaded_by(f"import {name}")
+def test_the_exporter_loads_nothing_of_the_host() -> None:
+    modules = modules_of(ROOT / "firmware_export" / "neuroamp_export")
+    loaded = loaded_by("\n".join(f"import {name}" for name in modules))
+    assert "neuroamp_export" in loaded
+    assert "neuroamp_host" not in loaded
 
 
 def test_process_runs_without_torch() -> None:

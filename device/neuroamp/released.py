@@ -12,8 +12,8 @@ DEFAULT_MODEL = "wear"
 MODELS_VARIABLE = "NEUROAMP_MODELS"
 
 PREFERENCE = ("dynamic", "16x8", "int8", "float32")
-"""Which file of a model is taken when several suit the engine: quantised first, and of the TFLite
-files the one closest to the float net (`parity.json`); ONNX and the core have one quantised file."""
+"""Which file of a model is taken when several suit the engine: a quantised one first, and of the
+TFLite files the one closest to the float net (`parity.json`)."""
 
 
 def model_folders() -> list[Path]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from neuroamp.engines import ENGINES
 from neuroamp.errors import NeuroampError
 from neuroamp.model_file import ModelInfo, read_model_info
 from neuroamp.released import model_folders
-
-SUFFIXES = (".onnx", ".tflite")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints a line a model file: its path, net, profile, delay, quantisation and size."""
+    suffixes = {engine.suffix for engine in ENGINES.values()}
     rows = []
     for folder in model_folders():
         for path in sorted(folder.glob("*/*")):
-            if path.suffix in SUFFIXES:
+            if path.suffix in suffixes:
                 rows.append(_row(path))
     if not rows:
         raise NeuroampError(

@@ -11,8 +11,6 @@ from neuroamp.units import pascal_from_db_spl
 Floats = NDArray[np.float64]
 
 RELEASE_S = 0.05
-UNCALIBRATED_MPO_DB_SPL = 90.0
-"""Ceiling of a device that was never calibrated, dB SPL by its nominal full scale."""
 
 
 def ceiling_pa(mpo_db_spl: float) -> float:

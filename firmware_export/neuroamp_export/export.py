@@ -80,6 +80,10 @@ def export(
             path = out / f"{name}-{kind}.tflite"
             path.write_bytes(append_tflite_metadata(content, info))
             files.append((path, "tflite", tflite_operators(content)))
+            if kind == "float32":
+                whole = path
+            else:
+                _check_size(whole, path)
     if "core" in formats:
         path = out / f"{name}-int8.nam"
         state = {key: value.numpy() for key, value in net.state_dict().items()}
@@ -100,14 +104,23 @@ def parity_report(stream: ParityStream, files: Sequence[ExportedFile]) -> dict[s
     return {"files": [dataclasses.asdict(row) for row in rows], "tflite_micro": micro}
 
 
-def _check_int8(float_file: ExportedFile, int8_file: ExportedFile) -> None:
+def _check_size(float_path: Path, int8_path: Path) -> None:
     """Refuses an 'int8' file that is not: quantisers have left the weights in float unasked."""
-    share = int8_file[0].stat().st_size / float_file[0].stat().st_size
-    if share >= MOST_OF_FLOAT or not any("Integer" in kind for kind in int8_file[2]):
+    share = int8_path.stat().st_size / float_path.stat().st_size
+    if share >= MOST_OF_FLOAT:
         raise NeuroampError(
-            f"{int8_file[0]} is not really int8: {share:.0%} of the float file with the operators "
-            f"{int8_file[2]}, where under {MOST_OF_FLOAT:.0%} and integer products are expected; "
-            "report this as a fault of the exporter."
+            f"{int8_path} is not really int8: it is {share:.0%} of the float file, where under "
+            f"{MOST_OF_FLOAT:.0%} is expected; report this as a fault of the exporter."
+        )
+
+
+def _check_int8(float_file: ExportedFile, int8_file: ExportedFile) -> None:
+    """Refuses an 'int8' ONNX file whose weights or whose products are not integers."""
+    _check_size(float_file[0], int8_file[0])
+    if not any("Integer" in kind for kind in int8_file[2]):
+        raise NeuroampError(
+            f"{int8_file[0]} is not really int8: its operators are {int8_file[2]}, where integer "
+            "products are expected; report this as a fault of the exporter."
         )
 
 

@@ -40,16 +40,17 @@ WHAT = {
 
 FAILURES = {
     "wear": (
-        "Below about 0 dB SNR with competing talkers it cannot tell which talker is wanted.",
-        "It was trained on 2-second examples and evaluated without rooms.",
-        "The 8-bit-activation TFLite file (`wear-int8.tflite`) is 10 dB SNR from the float net "
-        "and is not for listening.",
+        "Scored at one speech level (65 dB SPL) and without rooms; music, soft and loud speech, "
+        "competing talkers by themselves and pure tones were not measured.",
+        "The 8-bit-activation TFLite file (`wear-int8.tflite`) is far from the float net "
+        "(`parity.json`) and not for listening.",
         "The hearing-loss sampler was refined after this run: running the training command again "
         "gives a similar net, not the same one.",
+        "The range of the gains was chosen on twelve dev clips, after a first look at part of the "
+        "test pairs with the range of the training; the test scores are that much less blind.",
     ),
     "paper": (
-        "32 ms of delay is audible as an echo of one's own voice.",
-        "Mean squared error over-suppresses soft speech in noise, which HASPI punishes.",
+        "32 ms of delay: not for wearing.",
         "Its magnitudes are not bounded by the prescription, only by the output limiter.",
     ),
 }
@@ -129,7 +130,8 @@ def _merged(sampler: MixtureSampler) -> list[tuple[str, str, float]]:
 def _evaluation(name: str, summary: dict[str, Any]) -> str:
     parts = [
         f"## Scores\n\n`neuroamp evaluate --data DATA --split {summary['split']} --model {name} "
-        f"--engine {summary['engine']} --noise-reduction {summary['noise_reduction']:g}` on "
+        f"--engine {summary['engine']} --noise-reduction {summary['noise_reduction']:g}"
+        f"{_clip_counts(summary)}` on "
         f"`{summary['model']}`: HASPI / HASQI / output level in dB SPL, speech at "
         f"{summary['speech_level_db_spl']:g} dB SPL. In brackets the difference's 95 % bootstrap "
         "interval."
@@ -158,6 +160,12 @@ def _evaluation(name: str, summary: dict[str, Any]) -> str:
             f"NeuroAMP minus NAL-R+WDRC over all listeners: {', '.join(differences)}."
         )
     return "\n\n".join(parts)
+
+
+def _clip_counts(summary: dict[str, Any]) -> str:
+    """The evaluation's options for how many clips, as they were."""
+    counts = {table["condition"]: table["clips"] for table in summary["tables"]}
+    return "".join(f" --{name} {counts.get(name, 0)}" for name in ("pairs", "mixtures"))
 
 
 def _files(folder: Path) -> str:

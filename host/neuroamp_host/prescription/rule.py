@@ -47,7 +47,6 @@ def three_frequency_average(audiogram: Audiogram) -> float:
 def compression_ratio(audiogram: Audiogram, frequencies_hz: ArrayLike) -> Floats:
     """Compression ratio of the paper's WDRC for rules that prescribe none: 1 + HL/100, 1 to 2.
 
-    The paper (II-B) leaves the ratio open; of the shapes tried this one cost HASPI and HASQI
-    least (docs/architecture.md).
+    The paper (II-B) leaves the ratio open; this one is the project's choice (docs/architecture.md).
     """
     return np.clip(1.0 + audiogram.at(frequencies_hz) / 100.0, 1.0, 2.0)

@@ -93,7 +93,11 @@ class Wdrc:
 
     def levels_db_spl(self, spectrum: NDArray[np.complex128]) -> Floats:
         """Momentary channel levels [..., 11], dB SPL, of spectra [..., bins]."""
-        power = (spectrum.real**2 + spectrum.imag**2) @ self._power_to_channels
+        return self.in_db_spl((spectrum.real**2 + spectrum.imag**2) @ self._power_to_channels)
+
+    @staticmethod
+    def in_db_spl(power: Floats) -> Floats:
+        """Channel levels, dB SPL, of mean square pressures, Pa^2; the same shape."""
         floor = REFERENCE_PRESSURE_PA**2 * 10.0 ** (SPECTRUM_FLOOR_DB_SPL / 10.0)
         return 10.0 * np.log10(np.maximum(power, floor) / REFERENCE_PRESSURE_PA**2)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from neuroamp_host.evaluation.suite import Setting, _interval, _whole_rows, summarise
+from neuroamp_host.evaluation.cases import Setting
+from neuroamp_host.evaluation.suite import _interval, _whole_rows, summarise
 from neuroamp_host.evaluation.systems import NAL_R_WDRC, NEUROAMP
 
 
@@ -14,6 +15,7 @@ def row(clip: str, listener: str, gain: float) -> dict:
     better = {name: value + gain for name, value in base.items()}
     return {
         "condition": "pairs",
+        "group": listener,
         "clip": clip,
         "listener": listener,
         "scores": {NAL_R_WDRC: base, NEUROAMP: better},
@@ -25,11 +27,11 @@ SETTING = Setting(Path("data"), "test", None, "onnx", listeners=("N2", "N3"))
 
 def test_summary_holds_the_means_per_listener_and_over_all() -> None:
     rows = [row("a", "N2", 0.1), row("b", "N2", 0.3), row("a", "N3", 0.0), row("b", "N3", 0.2)]
-    tables = {table["listener"]: table for table in summarise(rows, SETTING)["tables"]}
+    tables = {table["group"]: table for table in summarise(rows, SETTING)["tables"]}
     assert tables["N2"]["systems"][NEUROAMP]["haspi"] == pytest.approx(0.7)
     assert tables["N3"]["systems"][NEUROAMP]["haspi"] == pytest.approx(0.6)
     assert tables["mean"]["systems"][NEUROAMP]["haspi"] == pytest.approx(0.65)
-    assert tables["mean"]["neuroamp_minus_wdrc"]["hasqi"]["mean"] == pytest.approx(0.15)
+    assert tables["mean"]["minus_wdrc"][NEUROAMP]["hasqi"]["mean"] == pytest.approx(0.15)
     assert tables["mean"]["clips"] == 2
 
 

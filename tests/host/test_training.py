@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from neuroamp.audiogram import BISGAARD, Ear
 from neuroamp.errors import NeuroampError
 from neuroamp.profile import PAPER, WEAR
+from neuroamp.transform import stft
+from neuroamp.wdrc import Wdrc
+from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.training import checkpoint
 from neuroamp_host.training.config import TrainingConfig, load_config
-from neuroamp_host.training.examples import make_batch, prefetch, sample_listener
+from neuroamp_host.training.examples import Batch, make_batch, prefetch, sample_listener
 from neuroamp_host.training.loop import train
+from neuroamp_host.training.quantised import quantised_weights
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = Path(os.environ.get("NEUROAMP_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -73,8 +78,53 @@ def test_the_target_of_denoising_is_the_clean_signals_amplification() -> None:
         assert torch.equal(denoising.target, alone.target)
         assert not torch.equal(denoising.target, amplifying.target)
         assert torch.equal(denoising.features, amplifying.features)
-        gain = 10.0 ** (amplifying.noisy_gain_db / 20.0)
-        torch.testing.assert_close(amplifying.target, amplifying.noisy * gain)
+        torch.testing.assert_close(amplifying.target, amplifying.prescribed)
+
+
+def test_the_spectra_and_gains_are_the_devices_own() -> None:
+    rng = np.random.default_rng(0)
+    noisy = rng.standard_normal((2, 8000)).astype(np.float32) * 0.02
+    listeners = [BISGAARD["N3"], BISGAARD["S2"]]
+    for profile in (WEAR, PAPER):
+        batch = make_batch(profile, noisy, noisy, listeners, "nal-r")
+        for i, listener in enumerate(listeners):
+            spectra = stft(profile, noisy[i], every=profile.hops_per_step)
+            compressor = Wdrc(profile, make_fitting(listener, Ear.LEFT, rule="nal-r"))
+            expected = [10.0 ** (compressor.step(row) / 20.0) * row for row in spectra]
+            largest = float(np.abs(expected).max())
+            np.testing.assert_allclose(batch.prescribed[i], expected, atol=1e-5 * largest)
+
+
+def test_a_steady_target_has_the_compressors_level_and_none_of_its_changes() -> None:
+    rng = np.random.default_rng(0)
+    loud = np.repeat([1.0, 0.1, 1.0, 0.1], 4000)[None].astype(np.float32)
+    clean = rng.standard_normal((1, 16000)).astype(np.float32) * 0.05 * loud
+    listener = BISGAARD["N4"]
+    moving = make_batch(WEAR, clean, clean, [listener], "nal-r")
+    steady = make_batch(WEAR, clean, clean, [listener], "nal-r", steady=True)
+
+    def gain_db(batch: Batch) -> torch.Tensor:
+        return 20.0 * torch.log10(batch.target.abs() / batch.clean.abs())[0, :, 20:200]
+
+    assert gain_db(steady).std(dim=0).max() < 0.01
+    assert gain_db(moving).std(dim=0).min() > 0.5
+    power = [float(batch.target[0, :, 20:200].abs().square().sum()) for batch in (steady, moving)]
+    assert 10.0 * np.log10(power[0] / power[1]) == pytest.approx(0.0, abs=1.0)
+
+
+def test_rounded_weights_are_what_eight_bits_hold_and_the_exact_ones_come_back() -> None:
+    net = torch.nn.Linear(40, 8)
+    exact = net.weight.detach().clone()
+    with quantised_weights(net):
+        scale = exact.abs().amax(dim=1, keepdim=True) / 127.0
+        codes = net.weight.detach() / scale
+        torch.testing.assert_close(codes, codes.round(), atol=1e-3, rtol=0.0)
+        assert (net.weight - exact).abs().max() <= scale.max() / 2 * 1.001
+        net(torch.ones(1, 40)).sum().backward()
+    assert torch.equal(net.weight, exact)
+    assert net.weight.grad is not None
+    with quantised_weights(net, active=False):
+        assert torch.equal(net.weight, exact)
 
 
 def test_prefetching_keeps_the_order_and_hands_over_errors() -> None:

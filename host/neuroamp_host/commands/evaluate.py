@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from neuroamp_host.evaluation.suite import LISTENERS, Setting, evaluate
+from neuroamp_host.evaluation.cases import LISTENERS, MIXTURES, SUITES, Setting
+from neuroamp_host.evaluation.suite import evaluate
+from neuroamp_host.evaluation.systems import AT_EQUAL_LEVEL, NAL_R_WDRC, NEUROAMP, PEER
+
+NAMES = {"haspi": "HASPI", "hasqi": "HASQI", "haaqi": "HAAQI", "level_db_spl": "output dB SPL"}
+FORMATS = {"level_db_spl": ".0f"}
+COMPARED = (NEUROAMP, AT_EQUAL_LEVEL, PEER)
+"""Systems whose difference to NAL-R+WDRC is printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--noise-reduction", type=float, default=1.0, help="strength of the net, 0 to 1"
     )
-    parser.add_argument("--mixtures", type=int, default=60, help="number of mixtures")
+    parser.add_argument(
+        "--suite",
+        choices=SUITES,
+        default="short",
+        help="short: pairs and mixtures for four listeners; wear: the measure of the wearable "
+        "model, with thirty measured audiograms, three levels, music and a peer (default short)",
+    )
+    parser.add_argument("--mixtures", type=int, help="number of mixtures (default 60, wear 200)")
     parser.add_argument("--pairs", type=int, default=62, help="number of pairs at most")
     parser.add_argument("--listeners", nargs="+", default=list(LISTENERS), help="audiograms")
     parser.add_argument("--processes", type=int, default=2, help="worker processes")
@@ -52,9 +66,10 @@ def run(options: argparse.Namespace) -> int:
         model=find_model(options.model, options.engine),
         engine=options.engine,
         noise_reduction=options.noise_reduction,
-        mixtures=options.mixtures,
+        mixtures=MIXTURES[options.suite] if options.mixtures is None else options.mixtures,
         pairs=options.pairs,
         listeners=tuple(options.listeners),
+        suite=options.suite,
     )
     with Progress(
         TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -71,37 +86,35 @@ def run(options: argparse.Namespace) -> int:
         tables = [table for table in summary["tables"] if table["condition"] == condition]
         console.print(_render(condition, tables))
         for table in tables:
-            _print_difference(console, table)
+            _print_differences(console, table)
     console.print(f"Written to {options.out / 'summary.json'}.")
     return 0
 
 
 def _render(condition: str, tables: list[dict[str, Any]]) -> Table:
-    rendered = Table(
-        title=f"{condition}: HASPI / HASQI / output dB SPL, {tables[0]['clips']} clips, "
-        "speech at 65 dB SPL"
-    )
+    metrics = list(next(iter(tables[0]["systems"].values())))
+    names = " / ".join(NAMES[metric] for metric in metrics)
+    rendered = Table(title=f"{condition}: {names}, {tables[-1]['clips']} clips")
     rendered.add_column("system")
     for table in tables:
-        rendered.add_column(table["listener"], justify="right")
+        rendered.add_column(table["group"], justify="right")
     for system in tables[0]["systems"]:
         cells = [table["systems"][system] for table in tables]
         rendered.add_row(
             system,
-            *(f"{c['haspi']:.3f} / {c['hasqi']:.3f} / {c['level_db_spl']:.0f}" for c in cells),
+            *(" / ".join(f"{c[m]:{FORMATS.get(m, '.3f')}}" for m in metrics) for c in cells),
         )
     return rendered
 
 
-def _print_difference(console: Console, table: dict[str, Any]) -> None:
-    difference = table["neuroamp_minus_wdrc"]
-    if difference is None:
-        return
-    parts = [
-        f"{name} {difference[key]['mean']:+.3f} "
-        f"[{difference[key]['low']:+.3f}, {difference[key]['high']:+.3f}]"
-        for name, key in (("HASPI", "haspi"), ("HASQI", "hasqi"), ("level", "level_db_spl"))
-    ]
-    console.print(
-        f"{table['listener']}: NeuroAMP minus NAL-R+WDRC: " + ", ".join(parts), markup=False
-    )
+def _print_differences(console: Console, table: dict[str, Any]) -> None:
+    for system, difference in table["minus_wdrc"].items():
+        if system in COMPARED:
+            parts = [
+                f"{NAMES[metric]} {value['mean']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+                for metric, value in difference.items()
+            ]
+            console.print(
+                f"{table['group']}: {system} minus {NAL_R_WDRC}: " + ", ".join(parts),
+                markup=False,
+            )

@@ -40,6 +40,9 @@ COLOURED_NOISE_DB = 15.0
 """Octaves of coloured noise differ from white by this much at most."""
 
 SECOND_NOISE_SOFTER_DB = (0.0, 10.0)
+MOST_TONES = 3
+TONE_RANGE_HZ = (100.0, 7000.0)
+TONE_RISE_S = 0.02
 PAIR_LEVEL_DB_SPL = 65.0
 _OCTAVES_HZ = 125.0 * 2.0 ** np.arange(7)
 _FULL_SCALE = 32767.0
@@ -56,6 +59,7 @@ class MixtureConfig:
         snr_range_db: uniform; the target's active level over the noise's RMS level, dB.
         noise_only_share: mixtures whose target is silence.
         music_share: mixtures whose target is music, to be kept.
+        tone_share: mixtures whose target is a few steady tones, to be kept; drawn like music.
         clean_share: of the speech: without noise, to be passed on as it is.
         clean_music_share: of the music: likewise; a half in the paper (section IV.A).
         babble_share: of the noises: several people talking at once.
@@ -76,6 +80,7 @@ class MixtureConfig:
     snr_range_db: tuple[float, float] = (-7.0, 25.0)
     noise_only_share: float = 0.05
     music_share: float = 0.1
+    tone_share: float = 0.0
     clean_share: float = 0.1
     clean_music_share: float = 0.5
     babble_share: float = 0.15
@@ -97,8 +102,10 @@ class MixtureConfig:
                 raise NeuroampError(f"{field.name} is {value} but must be from 0 to 1; correct it.")
             if isinstance(value, tuple) and list(value) != sorted(value):
                 raise NeuroampError(f"{field.name} is {value} but must not fall; correct it.")
-        if self.noise_only_share + self.music_share > 1.0:
-            raise NeuroampError("noise_only_share and music_share are above 1 together; lower one.")
+        if self.noise_only_share + self.music_share + self.tone_share > 1.0:
+            raise NeuroampError(
+                "noise_only_share, music_share and tone_share are above 1 together; lower one."
+            )
 
 
 EVALUATION = MixtureConfig(
@@ -326,6 +333,8 @@ class MixtureSampler:
         if self._music and scene < config.noise_only_share + config.music_share:
             snr = math.inf if noiseless < config.clean_music_share else snr
             return self._music_mixture(rng, level, snr)
+        if scene > 1.0 - config.tone_share:
+            return self._tones(rng, level)
         snr = math.inf if noiseless < config.clean_share else snr
         return self._speech_mixture(rng, level, snr)
 
@@ -353,6 +362,19 @@ class MixtureSampler:
         noise, noises = self._draw_noise(rng, "", None)
         heard = target + scaled_noise(noise, level - snr)
         return Mixture(target, heard, level, snr, "music", noises=noises)
+
+    def _tones(self, rng: np.random.Generator, level: float) -> Mixture:
+        """Steady tones that begin somewhere in the first quarter, without noise."""
+        time_s = np.arange(self.samples) / SAMPLE_RATE_HZ
+        sound = np.zeros(self.samples)
+        for _ in range(int(rng.integers(1, MOST_TONES + 1))):
+            frequency = math.exp(rng.uniform(*np.log(TONE_RANGE_HZ)))
+            phase = rng.uniform(0.0, 2.0 * np.pi)
+            sound += rng.uniform(0.1, 1.0) * np.sin(2.0 * np.pi * frequency * time_s + phase)
+        begin_s = rng.uniform(0.0, 0.25) * time_s[-1]
+        sound *= np.clip((time_s - begin_s) / TONE_RISE_S, 0.0, 1.0)
+        target = set_level(sound.astype(np.float32), level)
+        return Mixture(target, target.copy(), level, math.inf, "music")
 
     def _noise_only(self, rng: np.random.Generator, noise_level: float) -> Mixture:
         room = self._room(rng)

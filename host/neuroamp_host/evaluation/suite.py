@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -14,87 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from neuroamp.audiogram import BISGAARD
 from neuroamp.units import level_db_spl
-from numpy.typing import NDArray
 
-from neuroamp_host.corpora.mixing import evaluation_mixtures, paired_utterances
+from neuroamp_host.evaluation.cases import (
+    SAMPLE_RATE_HZ,
+    SPEECH_LEVEL_DB_SPL,
+    Case,
+    Setting,
+    cases,
+)
 from neuroamp_host.evaluation.metrics.fast import ReferenceEar
-from neuroamp_host.evaluation.systems import NAL_R_WDRC, NEUROAMP, ORACLE, systems
+from neuroamp_host.evaluation.systems import (
+    AT_EQUAL_LEVEL,
+    NAL_R_WDRC,
+    NEUROAMP,
+    ORACLE,
+    System,
+    systems,
+)
 
-LISTENERS = ("N2", "N3", "N4", "S2")
-SPEECH_LEVEL_DB_SPL = 65.0
-SAMPLE_RATE_HZ = 16000
-LONGEST_CLIP_S = 4.0
 BOOTSTRAP_DRAWS = 2000
-
-
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    """One evaluation sound.
-
-    Attributes:
-        condition: the table it belongs to: 'pairs' or 'mixtures'.
-        name: unique within the condition.
-        clean_pa, noisy_pa: [samples], pascals at 16 kHz.
-    """
-
-    condition: str
-    name: str
-    clean_pa: NDArray[np.float64]
-    noisy_pa: NDArray[np.float64]
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What is scored: the data, the split, the model and how it runs.
-
-    Attributes:
-        data: root of the evaluation data.
-        split: 'dev' to choose by, 'test' to report.
-        model: exported model file, or None for the prescriptions alone.
-        engine: 'onnx', 'tflite' or 'native'.
-        noise_reduction: strength, 0 to 1.
-        mixtures: number of mixtures at -5 to 15 dB SNR.
-        pairs: number of VoiceBank+DEMAND pairs at most.
-        listeners: names of standard audiograms.
-    """
-
-    data: Path
-    split: str
-    model: Path | None
-    engine: str
-    noise_reduction: float = 1.0
-    mixtures: int = 60
-    pairs: int = 62
-    listeners: tuple[str, ...] = LISTENERS
-
-    def key(self) -> str:
-        """A name for this setting's results: changes with the setting and the model's bytes."""
-        content = {**dataclasses.asdict(self), "data": None, "model": None}
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-        if self.model is not None:
-            digest.update(self.model.read_bytes())
-        return digest.hexdigest()[:16]
-
-
-def clips(setting: Setting) -> list[Clip]:
-    """The evaluation sounds, speech at 65 dB SPL, at most 4 s each, the same every time."""
-    longest = int(LONGEST_CLIP_S * SAMPLE_RATE_HZ)
-    found = []
-    for pair in paired_utterances(setting.data, setting.split)[: setting.pairs]:
-        clean = np.asarray(pair.clean_pa, dtype=np.float64)[:longest]
-        noisy = np.asarray(pair.noisy_pa, dtype=np.float64)[:longest]
-        gain = 10.0 ** ((SPEECH_LEVEL_DB_SPL - level_db_spl(clean)) / 20.0)
-        found.append(Clip("pairs", pair.name, clean * gain, noisy * gain))
-    for index, mixture in enumerate(
-        evaluation_mixtures(setting.data, setting.split, setting.mixtures)
-    ):
-        clean = np.asarray(mixture.clean_pa, dtype=np.float64)
-        gain = 10.0 ** ((SPEECH_LEVEL_DB_SPL - level_db_spl(clean)) / 20.0)
-        noisy = np.asarray(mixture.noisy_pa, dtype=np.float64)
-        found.append(Clip("mixtures", f"{index:03d}", clean * gain, noisy * gain))
-    return found
+METRICS = ("haspi", "hasqi", "haaqi", "level_db_spl")
+"""Columns of the tables; music has HAAQI, everything else HASPI and HASQI."""
 
 
 def evaluate(
@@ -103,21 +42,16 @@ def evaluate(
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Scores every system on every clip for every listener; returns the summary.
+    """Scores every system on every case; returns the summary.
 
     Rows already in `out` from an interrupted run of the same setting are kept. Writes
-    `rows-<key>.jsonl` (a line per clip and listener) and `summary.json`.
+    `rows-<key>.jsonl` (a line per case) and `summary.json`.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"rows-{setting.key()}.jsonl"
     rows = _whole_rows(path)
-    done = {(row["condition"], row["clip"], row["listener"]) for row in rows}
-    jobs = [
-        (clip, listener)
-        for clip in clips(setting)
-        for listener in setting.listeners
-        if (clip.condition, clip.name, listener) not in done
-    ]
+    done = {(row["condition"], row["group"], row["clip"]) for row in rows}
+    jobs = [case for case in cases(setting) if case.key not in done]
     total = len(jobs) + len(rows)
     # A worker per core: the engines and the numeric libraries stay on one thread each.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -137,29 +71,36 @@ def evaluate(
 
 
 @functools.cache
-def _systems(setting: Setting) -> dict[str, Any]:
-    return systems(setting.model, setting.engine, setting.noise_reduction)
+def _systems(setting: Setting) -> dict[str, System]:
+    return systems(
+        setting.model, setting.engine, setting.noise_reduction, peers=setting.suite == "wear"
+    )
 
 
-def _score(setting: Setting, job: tuple[Clip, str]) -> dict[str, Any]:
-    clip, listener = job
-    audiogram = BISGAARD[listener]
-    ear = ReferenceEar(clip.clean_pa, SAMPLE_RATE_HZ, audiogram.six_point())
+def _score(setting: Setting, case: Case) -> dict[str, Any]:
+    ear = ReferenceEar(case.reference_pa, SAMPLE_RATE_HZ, case.audiogram.six_point())
     table = _systems(setting)
-    outputs = {name: system(clip.noisy_pa, audiogram) for name, system in table.items()}
-    outputs[ORACLE] = table[NAL_R_WDRC](clip.clean_pa, audiogram)
-    scores = {}
+    outputs = {name: system(case.noisy_pa, case.audiogram) for name, system in table.items()}
+    if NEUROAMP in outputs:
+        # What of a difference is loudness alone: HASPI rewards level.
+        louder_db = level_db_spl(outputs[NAL_R_WDRC]) - level_db_spl(outputs[NEUROAMP])
+        outputs[AT_EQUAL_LEVEL] = outputs[NEUROAMP] * 10.0 ** (louder_db / 20.0)
+    outputs[ORACLE] = table[NAL_R_WDRC](case.clean_pa, case.audiogram)
+    scores: dict[str, dict[str, float]] = {}
     for name, output in outputs.items():
-        haspi, hasqi = ear.haspi_hasqi(output)
-        scores[name] = {
-            "haspi": haspi.score,
-            "hasqi": hasqi.score,
-            "level_db_spl": level_db_spl(output),
-        }
+        level = {"level_db_spl": level_db_spl(output)}
+        if case.is_music:
+            haaqi = ear.scores(output, ("haaqi",)).haaqi
+            assert haaqi is not None
+            scores[name] = {"haaqi": haaqi.score, **level}
+        else:
+            haspi, hasqi = ear.haspi_hasqi(output)
+            scores[name] = {"haspi": haspi.score, "hasqi": hasqi.score, **level}
     return {
-        "condition": clip.condition,
-        "clip": clip.name,
-        "listener": listener,
+        "condition": case.condition,
+        "group": case.group,
+        "clip": case.name,
+        "listener": case.listener,
         "scores": scores,
     }
 
@@ -179,32 +120,33 @@ def _whole_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def summarise(rows: list[dict[str, Any]], setting: Setting) -> dict[str, Any]:
-    """Means per condition, listener and system, and differences to NAL-R+WDRC with intervals."""
+    """Means per condition, group and system, and differences to NAL-R+WDRC with intervals."""
     tables = []
     for condition in dict.fromkeys(row["condition"] for row in rows):
         own = [row for row in rows if row["condition"] == condition]
-        for listener in (*setting.listeners, "mean"):
-            chosen = [row for row in own if listener in ("mean", row["listener"])]
-            names = chosen[0]["scores"]
+        for group in (*sorted({row["group"] for row in own}), "mean"):
+            chosen = [row for row in own if group in ("mean", row["group"])]
+            names = list(chosen[0]["scores"])
             tables.append(
                 {
                     "condition": condition,
-                    "listener": listener,
+                    "group": group,
                     "clips": len({row["clip"] for row in chosen}),
                     "systems": {name: _means(chosen, name) for name in names},
-                    "neuroamp_minus_wdrc": (
-                        {
-                            metric: _interval(chosen, NEUROAMP, NAL_R_WDRC, metric)
-                            for metric in ("haspi", "hasqi", "level_db_spl")
+                    "minus_wdrc": {
+                        name: {
+                            metric: _interval(chosen, name, NAL_R_WDRC, metric)
+                            for metric in _metrics(chosen)
                         }
-                        if NEUROAMP in names
-                        else None
-                    ),
+                        for name in names
+                        if name != NAL_R_WDRC
+                    },
                 }
             )
     return {
         "model": None if setting.model is None else setting.model.name,
         "engine": setting.engine,
+        "suite": setting.suite,
         "split": setting.split,
         "noise_reduction": setting.noise_reduction,
         "speech_level_db_spl": SPEECH_LEVEL_DB_SPL,
@@ -212,10 +154,14 @@ def summarise(rows: list[dict[str, Any]], setting: Setting) -> dict[str, Any]:
     }
 
 
+def _metrics(rows: list[dict[str, Any]]) -> list[str]:
+    return [metric for metric in METRICS if metric in rows[0]["scores"][NAL_R_WDRC]]
+
+
 def _means(rows: list[dict[str, Any]], system: str) -> dict[str, float]:
     return {
         metric: round(float(np.mean([row["scores"][system][metric] for row in rows])), 4)
-        for metric in ("haspi", "hasqi", "level_db_spl")
+        for metric in _metrics(rows)
     }
 
 

@@ -21,6 +21,9 @@ class TrainingConfig:
         denoise: train for the clean signal's amplification (the paper's Eq. 8); otherwise for
             that of the input as it is (Eq. 6).
         rule: prescription of the target.
+        steady: the target has over each signal the mean gains of the prescription's compressor
+            instead of the momentary ones, so that a net also undoes fast compression.
+        tone_share: share of the mixtures that are steady tones, to be kept.
         batch: signals a step.
         seconds: length of each signal.
         steps: optimiser steps at most.
@@ -30,16 +33,20 @@ class TrainingConfig:
         dev_every: steps between two looks at the dev split.
         dev_batches: batches of one such look.
         patience: looks without a better dev loss after which training stops.
-        audible_weight, envelope_weight, waveform_weight: shares of the three terms of
+        audible_weight, envelope_weight, waveform_weight, quality_weight: shares of the terms of
             `losses.WearLoss`; without meaning for a 'log-magnitude' net, whose loss is the
             paper's mean squared error.
         lost_speech_weight: how much more a level below the target costs than one above it.
+        quantised_steps: the last steps, in which the net computes with its weights rounded to
+            8 bits, one scale a row, as the exported files hold them (quantisation-aware).
     """
 
     net: str
     seed: int = 1
     denoise: bool = True
     rule: str = "nal-r"
+    steady: bool = False
+    tone_share: float = 0.0
     batch: int = 16
     seconds: float = 2.0
     steps: int = 4000
@@ -52,7 +59,9 @@ class TrainingConfig:
     audible_weight: float = 1.0
     envelope_weight: float = 1.0
     waveform_weight: float = 1.0
+    quality_weight: float = 0.0
     lost_speech_weight: float = 2.0
+    quantised_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.net not in NETS:

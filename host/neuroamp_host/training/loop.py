@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from neuroamp.bands import band_matrix
 from neuroamp.errors import NeuroampError
+from neuroamp.features import Features
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from neuroamp_host.corpora.mixing import MixtureSampler
+from neuroamp_host.corpora.mixing import MixtureConfig, MixtureSampler
 from neuroamp_host.networks.lstm import LstmNet, build
 from neuroamp_host.training import checkpoint
 from neuroamp_host.training.config import TrainingConfig
 from neuroamp_host.training.examples import Batch, make_batch, prefetch, sample_listener
-from neuroamp_host.training.losses import WearLoss, Weights, magnitude_error
+from neuroamp_host.training.losses import Sounds, WearLoss, Weights, magnitude_error
+from neuroamp_host.training.quantised import quantised_weights
 
 LOG_COLUMNS = (
     "step",
@@ -32,37 +33,63 @@ LOG_COLUMNS = (
     "audible",
     "envelope",
     "waveform",
+    "quality",
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A batch as the objective takes it.
+
+    Attributes:
+        features, audiogram: the net's inputs, see `Batch`.
+        wanted: what its output is compared with: the sounds for a 'band-gain' net, the target's
+            features [batch, steps, features] for a 'log-magnitude' one.
+    """
+
+    features: torch.Tensor
+    audiogram: torch.Tensor
+    wanted: Sounds | torch.Tensor
+
+
 class Objective:
-    """Turns a net and a batch into named loss terms; 'loss' is the one to minimise."""
+    """Turns a net and a task into named loss terms; 'loss' is the one to minimise."""
 
     def __init__(self, net: LstmNet, config: TrainingConfig) -> None:
         self._net = net
-        self._profile = net.profile
+        self._low = net.profile.gain_min_db
+        self._span = net.profile.gain_max_db - net.profile.gain_min_db
+        self._features = Features(net.profile)
+        self._wear_loss = None
         if net.profile.output == "band-gain":
-            self._low = net.profile.gain_min_db
-            self._span = net.profile.gain_max_db - net.profile.gain_min_db
-            self._to_bins = torch.from_numpy(band_matrix(net.profile)).float()
             self._wear_loss = WearLoss(
                 net.profile,
                 Weights(
                     audible=config.audible_weight,
                     envelope=config.envelope_weight,
                     waveform=config.waveform_weight,
+                    quality=config.quality_weight,
                     lost_speech=config.lost_speech_weight,
                 ),
             )
 
-    def __call__(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def task(self, batch: Batch) -> Task:
+        """What of a batch this objective needs; computed where the batch is made."""
+        wanted: Sounds | torch.Tensor
+        if self._wear_loss is None:
+            features = self._features(batch.target.numpy())
+            wanted = torch.from_numpy(features.astype(np.float32))
+        else:
+            wanted = self._wear_loss.sounds(batch.prescribed, batch.target, batch.clean)
+        return Task(batch.features, batch.audiogram, wanted)
+
+    def __call__(self, task: Task) -> dict[str, torch.Tensor]:
         """Loss terms, scalars."""
-        output = self._net(batch.features, batch.audiogram)
-        if self._profile.output == "log-magnitude":
-            return {"loss": magnitude_error(output, batch.target_features)}
-        gain_db = batch.noisy_gain_db + (self._low + self._span * output) @ self._to_bins
-        amplified = batch.noisy * torch.exp(gain_db * (math.log(10.0) / 20.0))
-        return self._wear_loss(amplified, batch.target, batch.clean, batch.audiogram)
+        output = self._net(task.features, task.audiogram)
+        if isinstance(task.wanted, torch.Tensor):
+            return {"loss": magnitude_error(output, task.wanted)}
+        assert self._wear_loss is not None
+        return self._wear_loss(self._low + self._span * output, task.wanted, task.audiogram)
 
 
 @dataclasses.dataclass
@@ -98,12 +125,13 @@ def train(config: TrainingConfig, data: Path, out: Path, resume: bool = True) ->
         net.load_state_dict(content["state_dict"])
         optimiser.load_state_dict(content["optimiser"])
         progress = Progressed(**content["progress"])
-    train_mixtures = MixtureSampler(data, "train", seconds=config.seconds, seed=config.seed)
-    dev_mixtures = MixtureSampler(data, "dev", seconds=config.seconds, seed=config.seed)
+    drawn = MixtureConfig(tone_share=config.tone_share)
+    train_mixtures = MixtureSampler(data, "train", config.seconds, config.seed, drawn)
+    dev_mixtures = MixtureSampler(data, "dev", config.seconds, config.seed, drawn)
     objective = Objective(net, config)
 
-    def batch_of(mixtures: MixtureSampler, split: int) -> Callable[[int], Batch]:
-        return lambda index: _make(net, config, mixtures, split, index)
+    def batch_of(mixtures: MixtureSampler, split: int) -> Callable[[int], Task]:
+        return lambda index: objective.task(_make(net, config, mixtures, split, index))
 
     dev = [batch_of(dev_mixtures, 1)(index) for index in range(config.dev_batches)]
     batches = prefetch(batch_of(train_mixtures, 0), progress.step, config.steps)
@@ -118,14 +146,16 @@ def train(config: TrainingConfig, data: Path, out: Path, resume: bool = True) ->
             rate = _learning_rate(config, progress.step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            terms = objective(next(batches))
+            quantised = progress.step >= config.steps - config.quantised_steps
+            with quantised_weights(net, quantised):
+                terms = objective(next(batches))
+                optimiser.zero_grad(set_to_none=True)
+                terms["loss"].backward()  # type: ignore[no-untyped-call]
             if not torch.isfinite(terms["loss"]):
                 raise NeuroampError(
                     f"the loss is no longer a number at step {progress.step}; lower learning_rate "
                     f"and train again from {last}."
                 )
-            optimiser.zero_grad(set_to_none=True)
-            terms["loss"].backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(net.parameters(), config.gradient_norm)
             optimiser.step()
             progress.step += 1
@@ -134,7 +164,8 @@ def train(config: TrainingConfig, data: Path, out: Path, resume: bool = True) ->
             bar.update(task, advance=1, note=f"loss {running[-1]['loss']:.3f}")
             if progress.step % config.dev_every and progress.step < config.steps:
                 continue
-            dev_terms = evaluate(objective, dev)
+            with quantised_weights(net, quantised):
+                dev_terms = evaluate(objective, dev)
             better = dev_terms["loss"] < progress.best_loss
             progress.best_loss = min(progress.best_loss, dev_terms["loss"])
             progress.looks_without_better = 0 if better else progress.looks_without_better + 1
@@ -165,7 +196,7 @@ def train(config: TrainingConfig, data: Path, out: Path, resume: bool = True) ->
 
 
 @torch.no_grad()
-def evaluate(objective: Objective, batches: list[Batch]) -> dict[str, float]:
+def evaluate(objective: Objective, batches: list[Task]) -> dict[str, float]:
     """Mean loss terms over batches."""
     return _mean([{k: float(v) for k, v in objective(batch).items()} for batch in batches])
 
@@ -183,6 +214,7 @@ def _make(
         [sample_listener(rng) for _ in drawn],
         config.rule,
         config.denoise,
+        config.steady,
     )
 
 

@@ -3,13 +3,15 @@
 The paper's nets minimise the mean squared error of the amplified spectrum (Eq. 6 and 8). For
 the wearable net that error over-suppresses: it counts inaudible errors in full and lost speech
 like left-over noise. `WearLoss` compares what the listener hears: levels above that ear's
-threshold, the modulation of the audible spectral envelope (what HASPI and HASQI correlate), and
-the compressed complex spectrum (the waveform, phase included).
+threshold, the modulation of the audible spectral envelope (what HASPI correlates), that envelope
+as a whole and the long-term spectrum (what HASQI multiplies), and the compressed complex spectrum
+(the waveform, phase included).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import torch
@@ -31,8 +33,40 @@ CEPSTRA = (1, 2, 3, 4, 5)
 SMOOTHING_S = (0.008, 0.02, 0.05, 0.12, 0.4)
 """Edges of the modulation bands: each is the difference of two smoothings of the envelope."""
 
+QUALITY_SMOOTHING_S = 0.016
+"""Smoothing of the envelope whose correlation HASQI takes (Kates & Arehart 2014)."""
+
+SYNCHRONY_HZ = 3500.0
+"""Up to here the inner hair cells follow the waveform (Kates & Arehart 2014)."""
+
 SILENCE_DB = 2.5
 """Frames whose mean sensation level in the reference is below this do not count, as in HASPI."""
+
+
+SHORT_TAPS = 8
+SPARSE = 4
+"""Every so many frames enter the waveform's term: frames of 32 ms hardly differ after 4 ms."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sounds:
+    """What the loss needs to know of a batch, made once, before the net's gains are known.
+
+    Attributes:
+        prescribed, target, clean: band powers re 0 dB SPL, [batch, frames, bands]: the noisy
+            signal with the prescription's own gains, the amplified wanted signal, the wanted
+            signal as it is.
+        cross: real part of the first's spectrum times the second's, the same shape and scale.
+        prescribed_spectra, target_spectra: every `SPARSE`-th frame, complex
+            [batch, frames / SPARSE, bins], pascals.
+    """
+
+    prescribed: Tensor
+    target: Tensor
+    clean: Tensor
+    cross: Tensor
+    prescribed_spectra: Tensor
+    target_spectra: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +76,7 @@ class Weights:
     audible: float
     envelope: float
     waveform: float
+    quality: float
     lost_speech: float
 
 
@@ -57,6 +92,7 @@ class WearLoss:
         self._weights = weights
         scale = power_scale(profile) / REFERENCE_PRESSURE_PA**2
         self._bands = torch.from_numpy((band_matrix(profile) * scale).T).float()
+        self._to_bins = torch.from_numpy(band_matrix(profile)).float()
         centres = np.log(np.maximum(band_frequencies_hz(profile), 60.0))
         self._normal = torch.from_numpy(
             np.interp(centres, np.log(THRESHOLD_HZ), THRESHOLD_DB_SPL)
@@ -66,42 +102,60 @@ class WearLoss:
         band = (np.arange(profile.bands) + 0.5) / profile.bands
         cosines = np.cos(np.pi * np.outer(CEPSTRA, band))
         self._cepstrum = torch.from_numpy(cosines.T / profile.bands).float()
-        lengths = [max(1, round(seconds / profile.step_seconds)) for seconds in SMOOTHING_S]
-        self._kernels = [torch.hann_window(n + 2, periodic=False)[1:-1] for n in lengths]
+        self._kernels = [_hann(seconds, profile) for seconds in SMOOTHING_S]
+        self._quality_kernel = _hann(QUALITY_SMOOTHING_S, profile)
+        centres_hz = band_frequencies_hz(profile)
+        synchrony = np.sqrt(SYNCHRONY_HZ**10 / (SYNCHRONY_HZ**10 + centres_hz**10))
+        self._synchrony = torch.from_numpy(synchrony).float()
 
-    def __call__(
-        self, output: Tensor, target: Tensor, clean: Tensor, audiogram: Tensor
-    ) -> dict[str, Tensor]:
+    def sounds(self, prescribed: Tensor, target: Tensor, clean: Tensor) -> Sounds:
+        """What of complex spectra [batch, frames, bins], pascals, the loss compares."""
+        cross = prescribed.real * target.real + prescribed.imag * target.imag
+        return Sounds(
+            prescribed=self._power(prescribed),
+            target=self._power(target),
+            clean=self._power(clean),
+            cross=cross @ self._bands,
+            prescribed_spectra=prescribed[:, ::SPARSE].contiguous(),
+            target_spectra=target[:, ::SPARSE].contiguous(),
+        )
+
+    def __call__(self, gain_db: Tensor, sounds: Sounds, audiogram: Tensor) -> dict[str, Tensor]:
         """The terms and their weighted sum under 'loss'.
 
         Args:
-            output: amplified spectra, complex [batch, frames, bins], pascals.
-            target: the prescription's amplification of the clean signal, same shape.
-            clean: the clean signal, not amplified, same shape.
+            gain_db: what the net adds to the prescription's gain, [batch, frames, bands], dB.
+                Within a band it counts as constant.
+            sounds: of the batch.
             audiogram: [batch, 6], dB HL / 100.
         """
         loss_db_hl = (audiogram * AUDIOGRAM_SPAN_DB) @ self._from_audiogram
         impaired = (self._normal + loss_db_hl.clamp(min=0.0))[:, None, :]
-        heard = self._sensation_db(output, impaired)
-        wanted = self._sensation_db(target, impaired)
+        factor = torch.exp(gain_db * (math.log(10.0) / 20.0))
+        power = sounds.prescribed * factor.square()
+        heard = _sensation_db(power, impaired)
+        wanted = _sensation_db(sounds.target, impaired)
+        alike = self._fine_structure(sounds.cross * factor, power, sounds.target, wanted)
+        in_bins = torch.exp((gain_db[:, ::SPARSE] @ self._to_bins) * (math.log(10.0) / 20.0))
         terms = {
             "audible": self._audible(heard, wanted),
-            "envelope": self._envelope(heard, self._sensation_db(clean, self._normal))
+            "envelope": self._envelope(heard, _sensation_db(sounds.clean, self._normal))
             + self._envelope(heard, wanted),
-            "waveform": self._waveform(output, target),
+            "waveform": self._waveform(sounds.prescribed_spectra * in_bins, sounds.target_spectra),
+            "quality": self._quality(heard, wanted, alike),
         }
         weights = self._weights
         terms["loss"] = (
             weights.audible * terms["audible"]
             + weights.envelope * terms["envelope"]
             + weights.waveform * terms["waveform"]
+            + weights.quality * terms["quality"]
         )
         return terms
 
-    def _sensation_db(self, spectra: Tensor, threshold_db_spl: Tensor) -> Tensor:
-        """Band levels in dB above threshold, [batch, frames, bands], smooth down to 0."""
-        power = (spectra.real**2 + spectra.imag**2) @ self._bands
-        return 10.0 * torch.log10(1.0 + power * 10.0 ** (-threshold_db_spl / 10.0))
+    def _power(self, spectra: Tensor) -> Tensor:
+        """Band powers re 0 dB SPL, [batch, frames, bands]."""
+        return (spectra.real.square() + spectra.imag.square()) @ self._bands
 
     def _audible(self, heard: Tensor, wanted: Tensor) -> Tensor:
         error = (heard - wanted) / 10.0
@@ -126,15 +180,57 @@ class WearLoss:
             total = total + 1.0 - ((a * b).mean(dim=2) / power.sqrt()).mean()
         return total / bands
 
+    def _fine_structure(
+        self, cross: Tensor, power: Tensor, target_power: Tensor, wanted: Tensor
+    ) -> Tensor:
+        """Mean correlation of the bands' waveforms over audible stretches of 16 ms, [batch].
+
+        As HASQI's, it counts less where the hair cells no longer follow the waveform.
+        """
+        kernel = self._quality_kernel
+        both = self._smooth(power, kernel) * self._smooth(target_power, kernel)
+        correlation = self._smooth(cross, kernel) / (both + 1e-3).sqrt()
+        audible = (self._smooth(wanted, kernel) > SILENCE_DB).to(wanted.dtype)
+        weight = audible * self._synchrony[None, :, None]
+        total = weight.sum(dim=(1, 2)).clamp(min=1.0)
+        return (weight * correlation.clamp(min=0.0)).sum(dim=(1, 2)) / total
+
+    def _quality(self, heard: Tensor, wanted: Tensor, alike: Tensor) -> Tensor:
+        """One minus a differentiable likeness of HASQI.
+
+        HASQI multiplies the squared correlation of the envelope's cepstrum over sounding frames,
+        the correlation of the fine structure (`alike`, [batch]) and a measure of the long-term
+        spectrum's shape. Silence counts as perfect: there is nothing to correlate.
+        """
+        sounding = (wanted.mean(dim=2) > SILENCE_DB).to(wanted.dtype)[:, None, :]
+        share = sounding / sounding.sum(dim=2, keepdim=True).clamp(min=1.0)
+        a = self._smooth(heard @ self._cepstrum, self._quality_kernel)
+        b = self._smooth(wanted @ self._cepstrum, self._quality_kernel)
+        a = a - (a * share).sum(dim=2, keepdim=True)
+        b = b - (b * share).sum(dim=2, keepdim=True)
+        power = ((a * a * share).sum(dim=2) + 1e-3) * ((b * b * share).sum(dim=2) + 1e-3)
+        correlation = ((a * b * share).sum(dim=2) / power.sqrt()).mean(dim=1)
+        difference = _specific_loudness(heard) - _specific_loudness(wanted)
+        loudness = 1.0 - _spread(difference) / 2.5
+        slope = 1.0 - _spread(torch.diff(difference, dim=1))
+        shape = 0.579 * loudness + 0.421 * slope
+        likeness = correlation.clamp(min=0.0).square() * alike * shape.clamp(min=0.0)
+        return (sounding.amax(dim=(1, 2)) * (1.0 - likeness)).mean()
+
     @staticmethod
     def _smooth(sequence: Tensor, kernel: Tensor) -> Tensor:
         """[batch, frames, channels] smoothed over frames, as [batch, channels, frames]."""
         rows = sequence.transpose(1, 2)
-        flat = rows.reshape(-1, 1, rows.shape[2])
-        left = (kernel.numel() - 1) // 2
-        padded = torch.nn.functional.pad(flat, (left, kernel.numel() - 1 - left), mode="replicate")
-        weights = (kernel / kernel.sum()).view(1, 1, -1)
-        return torch.nn.functional.conv1d(padded, weights).view_as(rows)
+        taps, frames = kernel.numel(), rows.shape[2]
+        weights = kernel / kernel.sum()
+        left = (taps - 1) // 2
+        padded = torch.nn.functional.pad(rows, (left, taps - 1 - left), mode="replicate")
+        if taps <= SHORT_TAPS:
+            # For few taps on many channels a sum is faster, backwards above all.
+            shifted = [weights[k] * padded[..., k : k + frames] for k in range(taps)]
+            return torch.stack(shifted).sum(dim=0)
+        flat = padded.reshape(-1, 1, padded.shape[2])
+        return torch.nn.functional.conv1d(flat, weights.view(1, 1, -1)).view_as(rows)
 
     @staticmethod
     def _waveform(output: Tensor, target: Tensor) -> Tensor:
@@ -150,6 +246,30 @@ class WearLoss:
         error = (compressed[0] - compressed[1]).abs().square().mean(dim=(1, 2))
         reference = compressed[1].abs().square().mean(dim=(1, 2))
         return (error / (reference + reference.mean() + small)).mean()
+
+
+def _sensation_db(power: Tensor, threshold_db_spl: Tensor) -> Tensor:
+    """Levels of band powers in dB above threshold, the same shape, smooth down to 0."""
+    return 10.0 * torch.log10(1.0 + power * 10.0 ** (-threshold_db_spl / 10.0))
+
+
+def _hann(seconds: float, profile: Profile) -> Tensor:
+    """A smoothing kernel of that length in net steps, without its zeros."""
+    steps = max(1, round(seconds / profile.step_seconds))
+    return torch.hann_window(steps + 2, periodic=False)[1:-1]
+
+
+def _specific_loudness(sensation_db: Tensor) -> Tensor:
+    """Long-term loudness [batch, bands], with sum 1, of levels [batch, frames, bands]."""
+    mean_power = (10.0 ** (sensation_db / 10.0)).mean(dim=1)
+    loudness = mean_power.sqrt()
+    return loudness / loudness.sum(dim=1, keepdim=True)
+
+
+def _spread(values: Tensor) -> Tensor:
+    """Standard deviation over bands, times their number."""
+    variance = values.var(dim=1, unbiased=False)
+    return values.shape[1] * (variance + 1e-10).sqrt()
 
 
 def magnitude_error(output: Tensor, target: Tensor) -> Tensor:

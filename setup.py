@@ -13,7 +13,7 @@ FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wall",
 
 core = Extension(
     "neuroamp._core",
-    sources=sorted(str(path) for path in (CORE / "src").glob("*.c")),
+    sources=sorted(str(path) for path in [*CORE.glob("src/*.c"), *CORE.glob("hosted/*.c")]),
     include_dirs=[str(CORE / "include")],
     depends=sorted(str(path) for path in CORE.glob("**/*.h")),
     extra_compile_args=FLAGS,

@@ -12,10 +12,11 @@ DEMO_EXTRAS="demo"
 TEST_EXTRAS="host,tflite,fitting,dev"
 
 # Debian packages: Python itself; the compiler of the C core; and for the tests what sounddevice
-# loads and what compiles and runs the core for a 64-bit Raspberry Pi where this machine is none.
+# loads, the compiler that fuzzes, and what compiles and runs the core for a 64-bit Raspberry Pi
+# where this machine is none.
 APT_PYTHON=(python3 python3-venv)
 APT_CORE=(gcc libc6-dev)
-APT_TEST=("${APT_CORE[@]}" libportaudio2)
+APT_TEST=("${APT_CORE[@]}" libportaudio2 clang libclang-rt-dev)
 if [ "$(uname -m)" != aarch64 ]; then
     APT_TEST+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 fi

@@ -16,6 +16,7 @@ from neuroamp.fitting import Fitting
 from neuroamp.limiter import Limiter, ceiling_pa
 from neuroamp.model_file import ModelInfo
 from neuroamp.profile import PAPER, WEAR, Profile
+from neuroamp.times import BUCKETS, Times, bucket_start
 from neuroamp.transform import power_scale
 from neuroamp.wdrc import Wdrc
 
@@ -41,13 +42,7 @@ int stage_multiply(int kernel, uint32_t rows, uint32_t columns, const int8_t *we
                    const int32_t *row_sums, const int16_t *x, int32_t *sums);
 int stage_emulated_vnni(uint32_t rows, uint32_t columns, const int8_t *weights,
                         const int32_t *row_sums, const int16_t *x, int32_t *sums);
-typedef struct neuroamp_times {
-    uint64_t count, total, max, deadline_misses;
-    uint32_t histogram[256];
-} neuroamp_times;
 void stage_times(const uint64_t *ticks, size_t count, uint64_t deadline, neuroamp_times *times);
-uint64_t neuroamp_percentile(const neuroamp_times *times, double fraction);
-uint64_t neuroamp_bucket_start(unsigned bucket);
 """
 
 
@@ -256,8 +251,33 @@ def test_times_fall_into_their_buckets(stages: Stages) -> None:
     assert stages.neuroamp_percentile(times, 1.0) == 2**60
 
 
+def test_python_counts_times_as_the_core_does(stages: Stages) -> None:
+    rng = np.random.default_rng(1)
+    edges = np.array([(1 << octave) + shift for octave in range(3, 60) for shift in (-1, 0, 1)])
+    ticks = np.concatenate([np.arange(70), edges, rng.integers(0, 2**25, 2000)]).astype(np.uint64)
+    counted = stages.ffi.new("neuroamp_times *")
+    given = stages.ffi.from_buffer("uint64_t[]", ticks)
+    stages.library.stage_times(given, ticks.size, 4000, counted)
+    times = Times()
+    for tick in ticks.tolist():
+        times.add(tick, 4000)
+    assert times.histogram == list(counted.histogram)
+    assert (times.count, times.total, times.max, times.deadline_misses) == (
+        counted.count,
+        counted.total,
+        counted.max,
+        counted.deadline_misses,
+    )
+    for bucket in range(BUCKETS):
+        assert bucket_start(bucket) == stages.neuroamp_bucket_start(bucket)
+    for fraction in (0.0, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0):
+        assert times.percentile(fraction) == stages.neuroamp_percentile(counted, fraction)
+    assert Times().percentile(0.5) == 0
+
+
 def test_python_declares_what_the_header_declares() -> None:
-    header = (CORE / "include" / "neuroamp" / "neuroamp.h").read_text()
+    headers = [CORE / "include" / "neuroamp" / name for name in ("neuroamp.h", "hosted.h")]
+    header = "\n".join(path.read_text() for path in headers)
     header = re.sub(r"/\*.*?\*/", " ", header, flags=re.S)
     for name, value in re.findall(r"#define (NEUROAMP_\w+) (\d+)", header):
         header = header.replace(f"[{name}]", f"[{value}]")

@@ -133,6 +133,7 @@ class _Core:
 
     def __init__(self, data: bytes, fitting: Fitting, ear: Ear) -> None:
         self.ffi, self.library = load_library()
+        self._float_array = self.ffi.typeof("float[]")
         self._model = self._aligned(len(data))
         self.ffi.memmove(self._model, data, len(data))
         size = self.library.neuroamp_size(self._model, len(data))
@@ -159,7 +160,7 @@ class _Core:
         return self.ffi.new("neuroamp_fitting *", {"ear": EARS[fitting.ear], **values})
 
     def floats(self, array: Floats32) -> Any:
-        return self.ffi.from_buffer("float[]", array)
+        return self.ffi.from_buffer(self._float_array, array)
 
     def _aligned(self, size: int) -> Any:
         # cffi frees the block with the last reference: keep it beside the aligned pointer.
@@ -227,8 +228,11 @@ class NativeChain:
         Raises:
             NeuroampError: the block has more than one axis.
         """
-        with np.errstate(over="ignore"):
-            block = np.ascontiguousarray(block_pa, dtype=np.float32)
+        if isinstance(block_pa, np.ndarray) and block_pa.dtype == np.float32:
+            block = np.ascontiguousarray(block_pa)
+        else:
+            with np.errstate(over="ignore"):
+                block = np.ascontiguousarray(block_pa, dtype=np.float32)
         if block.ndim != 1:
             raise NeuroampError(
                 f"a block of one ear has one axis but this one has the shape {block.shape}; "
@@ -325,6 +329,7 @@ class NativeEngine:
         channels = len(CHANNEL_FREQUENCIES_HZ)
         self._fitting = Fitting(Ear.LEFT, (0.0,) * 6, "none", (0.0,) * channels, (1.0,) * channels)
         self._core = _Core(data, self._fitting, Ear.LEFT)
+        self._audiogram = b""
 
     @property
     def info(self) -> ModelInfo:
@@ -350,6 +355,9 @@ class NativeEngine:
         self._core.library.neuroamp_reset(self._core.chain)
 
     def _set_audiogram(self, audiogram: Floats32) -> None:
+        given = audiogram.tobytes()
+        if given == self._audiogram:
+            return
         db_hl = np.clip(
             np.float64(audiogram).reshape(-1) * AUDIOGRAM_SPAN_DB, *THRESHOLD_RANGE_DB_HL
         )
@@ -359,3 +367,4 @@ class NativeEngine:
             core = self._core
             record = core.fitting_record(self._fitting)
             core.check(core.library.neuroamp_set_fitting(core.chain, record))
+        self._audiogram = given

@@ -27,10 +27,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"  # before numpy is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: everything on one core
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
+import numpy as np
 from neuroamp.audiogram import Ear
 from neuroamp.engines import ENGINES, open_engine
 from neuroamp.engines.base import Engine

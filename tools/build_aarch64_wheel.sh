@@ -20,9 +20,7 @@ fi
 # A copy, so that nothing built for this machine gets in and nothing of the build stays.
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-cp -r "$ROOT"/{pyproject.toml,setup.py,MANIFEST.in,README.md,LICENSE} \
-    "$ROOT"/{device,firmware_export,host,models} "$work"
-find "$work" \( -name '*.so' -o -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +
+copy_source "$work"
 
 export CC="$compiler" LDSHARED="$compiler -shared" SETUPTOOLS_EXT_SUFFIX=.abi3.so
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \

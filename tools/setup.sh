@@ -88,6 +88,13 @@ again; a Python in another place is taken from the variable NEUROAMP_PYTHON."
     fi
 }
 
+# copy_source FOLDER: all that a build of the package takes, and nothing that was built before.
+copy_source() {
+    cp -r "$ROOT"/{pyproject.toml,setup.py,MANIFEST.in,README.md,LICENSE} \
+        "$ROOT"/{device,firmware_export,host,models} "$1"
+    find "$1" \( -name '*.so' -o -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +
+}
+
 # What an environment was made from, the compiled core and its compiler included; when it changes,
 # pip has to look again.
 fingerprint() {

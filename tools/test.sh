@@ -36,6 +36,7 @@ if [ -f tools/test_tflite_runtime.sh ] && [ $# -eq 0 ]; then
     check "tflite-runtime" bash tools/test_tflite_runtime.sh
 fi
 if [ $# -eq 0 ]; then
+    check "pip install ." bash tools/check_install.sh
     check "64-bit Pi, qemu" bash tools/test_aarch64.sh
 fi
 

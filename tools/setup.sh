@@ -12,12 +12,14 @@ DEMO_EXTRAS="demo"
 TEST_EXTRAS="host,tflite,fitting,dev"
 
 # Debian packages: Python itself; the compiler of the C core; and for the tests what sounddevice
-# loads and what compiles and runs the core for a 64-bit Raspberry Pi where this machine is none.
+# loads, the compiler that fuzzes, and what compiles and runs the core for a 64-bit Raspberry Pi
+# where this machine is none.
 APT_PYTHON=(python3 python3-venv)
 APT_CORE=(gcc libc6-dev)
-APT_TEST=("${APT_CORE[@]}" libportaudio2)
+APT_TEST=("${APT_CORE[@]}" libportaudio2 clang libclang-rt-dev)
+APT_AARCH64_CORE=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 if [ "$(uname -m)" != aarch64 ]; then
-    APT_TEST+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+    APT_TEST+=("${APT_AARCH64_CORE[@]}" qemu-user)
 fi
 
 say() { printf '\n== %s\n' "$*"; }
@@ -84,6 +86,13 @@ again; a Python in another place is taken from the variable NEUROAMP_PYTHON."
         "$python" -m venv --clear "$VENV" || fail "Python's venv module did not work. Install it \
 (on Debian and Raspberry Pi OS: apt install python3-venv) and run this again."
     fi
+}
+
+# copy_source FOLDER: all that a build of the package takes, and nothing that was built before.
+copy_source() {
+    cp -r "$ROOT"/{pyproject.toml,setup.py,MANIFEST.in,README.md,LICENSE} \
+        "$ROOT"/{device,firmware_export,host,models} "$1"
+    find "$1" \( -name '*.so' -o -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +
 }
 
 # What an environment was made from, the compiled core and its compiler included; when it changes,

@@ -35,6 +35,10 @@ check "pytest" .venv/bin/python -m pytest -n 2 -rfEs "$@"
 if [ -f tools/test_tflite_runtime.sh ] && [ $# -eq 0 ]; then
     check "tflite-runtime" bash tools/test_tflite_runtime.sh
 fi
+if [ $# -eq 0 ]; then
+    check "pip install ." bash tools/check_install.sh
+    check "64-bit Pi, qemu" bash tools/test_aarch64.sh
+fi
 
 say "Summary"
 printf '%s\n' "${results[@]}"

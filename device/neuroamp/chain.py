@@ -23,6 +23,7 @@ from neuroamp.features import BandGains, Features, Magnitudes, audiogram_input
 from neuroamp.fitting import Fitting
 from neuroamp.limiter import Limiter, ceiling_pa
 from neuroamp.profile import Profile
+from neuroamp.times import Stage, StageTimes, Times
 from neuroamp.transform import Analysis, Synthesis
 from neuroamp.wdrc import Wdrc
 
@@ -93,6 +94,7 @@ class EarChain:
         self._features = Features(profile)
         self._decode = (BandGains if profile.output == "band-gain" else Magnitudes)(profile)
         self._decay = float(np.exp(-profile.step_seconds / MISSED_DECAY_S))
+        self._times = StageTimes()
         _check_ear(self.ear, fitting)
         self._fitting = fitting
         self.reset()
@@ -101,6 +103,7 @@ class EarChain:
         """Forgets all that was heard, as at the start of a stream; the fitting stays."""
         profile, fitting = self.profile, self._fitting
         self.stats = ChainStats()
+        self._times.reset()
         self._analysis = Analysis(profile)
         self._synthesis = Synthesis(profile)
         self._wdrc = Wdrc(profile, fitting)
@@ -141,6 +144,15 @@ class EarChain:
         """Gain of the last step, dB per bin, shape [bins]; 0 dB before the first."""
         return self._gain_db.copy()
 
+    def time_stages(self, deadline_s: float | None = None) -> None:
+        """Times every stage from now on; a frame above `deadline_s` is a miss (default: a hop)."""
+        self._times.set_clock(deadline_ns(self.profile, deadline_s))
+
+    @property
+    def stage_times(self) -> dict[Stage, Times]:
+        """Times of the stages in nanoseconds since `time_stages` or the last reset."""
+        return self._times.times
+
     def process(self, block_pa: ArrayLike) -> Floats:
         """The next samples for the receiver, as many as came from the microphone.
 
@@ -172,19 +184,30 @@ class EarChain:
         return out
 
     def _process_hop(self, hop_pa: Floats) -> Floats:
+        times = self._times
+        start = times.now()
         finite = np.isfinite(hop_pa)
         self.stats.non_finite_samples += hop_pa.size - int(np.count_nonzero(finite))
         sound = np.clip(np.where(finite, hop_pa, 0.0), -INPUT_CEILING_PA, INPUT_CEILING_PA)
         spectrum = self._analysis.push(sound)
+        now = times.count(Stage.ANALYSIS, start)
         if self._hops % self.profile.hops_per_step == 0:
             self._update_gains(spectrum)
+            now = times.count(Stage.GAINS, now)
         self._hops += 1
-        return self._limiter.process(self._synthesis.push(self._gain * spectrum))
+        synthesised = self._synthesis.push(self._gain * spectrum)
+        now = times.count(Stage.SYNTHESIS, now)
+        out = self._limiter.process(synthesised)
+        times.count(Stage.LIMITER, now)
+        times.count(Stage.FRAME, start)
+        return out
 
     def _update_gains(self, spectrum: NDArray[np.complex128]) -> None:
         prescribed_db = self._wdrc.step(spectrum)
         if self._engine is not None:
+            start = self._times.now()
             self._update_net(self._engine, spectrum, prescribed_db)
+            self._times.count(Stage.NET, start)
         gain_db = prescribed_db + self._fitting.noise_reduction * self._net_db
         if self.profile.output == "band-gain" and self._hops > 0:
             previous_db = self._gain_db
@@ -212,6 +235,12 @@ class EarChain:
             # Relative to the prescription, so that the strength of the noise reduction blends
             # between the two and a missed step fades to the prescription.
             self._net_db = net_gain_db - prescribed_db
+
+
+def deadline_ns(profile: Profile, deadline_s: float | None) -> int:
+    """The deadline of a frame in nanoseconds; None means one hop, when the next frame comes."""
+    seconds = profile.hop / profile.sample_rate_hz if deadline_s is None else deadline_s
+    return round(seconds * 1e9)
 
 
 def _check_ear(ear: Ear, fitting: Fitting) -> None:

@@ -48,7 +48,8 @@ def test_the_users_folder_comes_before_the_others(
     folders = released.model_folders()
     assert folders[0] == models
     assert Path(released.__file__).parent / "models" in folders
-    assert Path(released.__file__).parents[2] / "models" in folders
+    checkout = Path(released.__file__).parents[2]
+    assert (checkout / "models" in folders) == (checkout / "pyproject.toml").is_file()
     monkeypatch.delenv("NEUROAMP_MODELS")
     assert released.model_folders() == folders[1:]
 

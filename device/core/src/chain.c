@@ -149,8 +149,7 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     made->ear = ear;
     made->net_enabled = 1;
     layout(made, &arena);
-    made->kernel = na_fastest_kernel();
-    made->lstm.multiply = na_find_kernel(made->kernel);
+    neuroamp_use_kernel(made, na_fastest_kernel());
     const float step_s = (float)(found.profile.hop * found.profile.hops_per_step) /
                          (float)found.profile.sample_rate_hz;
     made->missed_decay = 1.0f + na_expm1(-step_s / MISSED_DECAY_S);
@@ -306,6 +305,7 @@ neuroamp_status neuroamp_use_kernel(neuroamp *chain, neuroamp_kernel kernel) {
     }
     chain->kernel = kernel;
     chain->lstm.multiply = multiply;
+    chain->lstm.step_cells = na_find_cell(kernel);
     return NEUROAMP_OK;
 }
 

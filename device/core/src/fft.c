@@ -3,36 +3,63 @@
  * packing of a real signal into a complex one of half the length. */
 #include "fft.h"
 
-/* One radix-4 pass over `stride` interleaved transforms of length n. */
-static void pass4(const na_fft *fft, size_t n, size_t stride, na_complex x, na_complex y) {
-    const size_t quarter = n / 4;
-    const size_t step = fft->length / n;
+/* Before a loop whose turns do not depend on each other, which a compiler cannot see. */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define INDEPENDENT
+#endif
+
+/* cos - i sin of an angle, of twice and of three times that angle. */
+typedef struct twiddles {
+    float c1, s1, c2, s2, c3, s3;
+} twiddles;
+
+static inline twiddles twiddles_at(const na_fft *fft, size_t k) {
+    return (twiddles){fft->cosine[k],     fft->sine[k],     fft->cosine[2 * k],
+                      fft->sine[2 * k],   fft->cosine[3 * k], fft->sine[3 * k]};
+}
+
+/* One radix-4 butterfly: from x[at], x[at + gap], ... to y[to], y[to + stride], ... */
+static inline void butterfly(na_complex x, size_t at, size_t gap, na_complex y, size_t to,
+                             size_t stride, twiddles w) {
+    const size_t b = at + gap, c = b + gap, d = c + gap;
+    const float sum_ac_re = x.re[at] + x.re[c], sum_ac_im = x.im[at] + x.im[c];
+    const float dif_ac_re = x.re[at] - x.re[c], dif_ac_im = x.im[at] - x.im[c];
+    const float sum_bd_re = x.re[b] + x.re[d], sum_bd_im = x.im[b] + x.im[d];
+    const float dif_bd_re = x.re[b] - x.re[d], dif_bd_im = x.im[b] - x.im[d];
+    /* i times the difference of b and d turns it. */
+    const float e1_re = dif_ac_re + dif_bd_im, e1_im = dif_ac_im - dif_bd_re;
+    const float e2_re = sum_ac_re - sum_bd_re, e2_im = sum_ac_im - sum_bd_im;
+    const float e3_re = dif_ac_re - dif_bd_im, e3_im = dif_ac_im + dif_bd_re;
+    y.re[to] = sum_ac_re + sum_bd_re;
+    y.re[to + stride] = e1_re * w.c1 + e1_im * w.s1;
+    y.re[to + 2 * stride] = e2_re * w.c2 + e2_im * w.s2;
+    y.re[to + 3 * stride] = e3_re * w.c3 + e3_im * w.s3;
+    y.im[to] = sum_ac_im + sum_bd_im;
+    y.im[to + stride] = e1_im * w.c1 - e1_re * w.s1;
+    y.im[to + 2 * stride] = e2_im * w.c2 - e2_re * w.s2;
+    y.im[to + 3 * stride] = e3_im * w.c3 - e3_re * w.s3;
+}
+
+/* The first radix-4 pass, over one transform of half the real length: a vector is neighbours. */
+static void first_pass4(const na_fft *fft, na_complex x, na_complex y) {
+    const size_t quarter = fft->length / 8;
+    INDEPENDENT
     for (size_t p = 0; p < quarter; p++) {
-        const float c1 = fft->cosine[p * step], s1 = fft->sine[p * step];
-        const float c2 = fft->cosine[2 * p * step], s2 = fft->sine[2 * p * step];
-        const float c3 = fft->cosine[3 * p * step], s3 = fft->sine[3 * p * step];
-        const float *restrict are = x.re + stride * p, *restrict aim = x.im + stride * p;
-        const float *restrict bre = are + stride * quarter, *restrict bim = aim + stride * quarter;
-        const float *restrict cre = bre + stride * quarter, *restrict cim = bim + stride * quarter;
-        const float *restrict dre = cre + stride * quarter, *restrict dim = cim + stride * quarter;
-        float *restrict yre = y.re + 4 * stride * p, *restrict yim = y.im + 4 * stride * p;
+        butterfly(x, p, quarter, y, 4 * p, 1, twiddles_at(fft, 2 * p));
+    }
+}
+
+/* One radix-4 pass over `stride` interleaved transforms of length n: a vector is several. */
+static void pass4(const na_fft *fft, size_t n, size_t stride, na_complex x, na_complex y) {
+    for (size_t p = 0; p < n / 4; p++) {
+        const twiddles w = twiddles_at(fft, p * (fft->length / n));
+        INDEPENDENT
         for (size_t q = 0; q < stride; q++) {
-            const float sum_ac_re = are[q] + cre[q], sum_ac_im = aim[q] + cim[q];
-            const float dif_ac_re = are[q] - cre[q], dif_ac_im = aim[q] - cim[q];
-            const float sum_bd_re = bre[q] + dre[q], sum_bd_im = bim[q] + dim[q];
-            const float dif_bd_re = bre[q] - dre[q], dif_bd_im = bim[q] - dim[q];
-            yre[q] = sum_ac_re + sum_bd_re;
-            yim[q] = sum_ac_im + sum_bd_im;
-            /* times w1, w2, w3 = cos - i sin; i times the difference of b and d turns it. */
-            const float e1_re = dif_ac_re + dif_bd_im, e1_im = dif_ac_im - dif_bd_re;
-            yre[q + stride] = e1_re * c1 + e1_im * s1;
-            yim[q + stride] = e1_im * c1 - e1_re * s1;
-            const float e2_re = sum_ac_re - sum_bd_re, e2_im = sum_ac_im - sum_bd_im;
-            yre[q + 2 * stride] = e2_re * c2 + e2_im * s2;
-            yim[q + 2 * stride] = e2_im * c2 - e2_re * s2;
-            const float e3_re = dif_ac_re - dif_bd_im, e3_im = dif_ac_im + dif_bd_re;
-            yre[q + 3 * stride] = e3_re * c3 + e3_im * s3;
-            yim[q + 3 * stride] = e3_im * c3 - e3_re * s3;
+            butterfly(x, stride * p + q, stride * n / 4, y, 4 * stride * p + q, stride, w);
         }
     }
 }
@@ -54,7 +81,11 @@ static na_complex transform(const na_fft *fft, na_complex x, na_complex work) {
     const size_t points = fft->length / 2;
     size_t stride = 1;
     while (points / stride >= 4) {
-        pass4(fft, points / stride, stride, x, work);
+        if (stride == 1) {
+            first_pass4(fft, x, work);
+        } else {
+            pass4(fft, points / stride, stride, x, work);
+        }
         const na_complex result = work;
         work = x;
         x = result;

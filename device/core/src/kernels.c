@@ -79,6 +79,17 @@ na_multiply na_find_kernel(neuroamp_kernel kernel) {
     }
 }
 
+na_cell na_find_cell(neuroamp_kernel kernel) {
+#if defined(NA_X86)
+    if (kernel != NEUROAMP_PLAIN && na_find_kernel(kernel) != NULL) {
+        return na_cell_avx2; /* every x86 kernel but the plain one needs AVX2 */
+    }
+#else
+    (void)kernel;
+#endif
+    return na_cell_plain;
+}
+
 neuroamp_kernel na_fastest_kernel(void) {
     /* The enumeration goes from the slowest to the fastest within each family. */
     for (int kernel = NEUROAMP_KERNELS - 1; kernel > NEUROAMP_PLAIN; kernel--) {

@@ -7,7 +7,6 @@
 #define Q13_ONE 8192.0f
 #define Q14_ONE 16384.0f
 #define Q15_ONE 32768.0f
-#define CELL_BOUND_Q28 (1 << 30)
 #define AUDIOGRAM_SPAN_DB 100.0f
 
 /* (a * b) / 2^31, rounded to nearest: SMMULR on Cortex-M, SQRDMULH on Cortex-A. */
@@ -77,33 +76,46 @@ void na_lstm_set_audiogram(na_lstm *lstm, const float *thresholds_db_hl) {
     }
 }
 
-/* One layer: x [input.columns] and the states to the next states. Gates stand one after the
- * other in the rows: input, forget, candidate, output. */
+void na_cell_plain(const na_gates *g, size_t first, int32_t *cell, int16_t *hidden) {
+    const size_t width = g->width;
+    for (size_t i = first; i < width; i++) {
+        int32_t z[4];
+        for (size_t gate = 0; gate < 4; gate++) {
+            const size_t row = i + gate * width;
+            z[gate] = g->bias[row] + multiply_high(g->input_sums[row], g->input_multipliers[row]) +
+                      multiply_high(g->recurrent_sums[row], g->recurrent_multipliers[row]);
+        }
+        const int32_t take = activate(g->sigmoid, z[0]);
+        const int32_t keep = activate(g->sigmoid, z[1]);
+        const int32_t candidate = activate(g->tanh, z[2]);
+        const int32_t give = activate(g->sigmoid, z[3]);
+        const int32_t kept = multiply_high(cell[i], keep * 65536); /* Q28 times Q31 */
+        const int32_t next = kept + ((take * candidate + 2) >> 2); /* Q30 to Q28 */
+        cell[i] = next > NA_CELL_BOUND_Q28    ? NA_CELL_BOUND_Q28
+                  : next < -NA_CELL_BOUND_Q28 ? -NA_CELL_BOUND_Q28
+                                              : next;
+        const int32_t squashed = activate(g->tanh, (cell[i] + (1 << 13)) >> 14); /* to Q14 */
+        hidden[i] = (int16_t)((give * squashed + (1 << 14)) >> 15);
+    }
+}
+
+/* One layer: x [input.columns] and the states to the next states. */
 static void step_layer(na_lstm *lstm, size_t layer, const int16_t *x, const int32_t *bias) {
     const na_model *model = lstm->model;
     const na_matrix *input = &model->input[layer], *recurrent = &model->recurrent[layer];
-    const size_t width = model->shape.widths[layer];
-    int16_t *hidden = lstm->hidden[layer];
-    int32_t *cell = lstm->cell[layer];
-    int32_t *z = lstm->input_sums;
+    const na_gates gates = {
+        .width = model->shape.widths[layer],
+        .bias = bias,
+        .input_sums = lstm->input_sums,
+        .input_multipliers = input->multipliers,
+        .recurrent_sums = lstm->recurrent_sums,
+        .recurrent_multipliers = recurrent->multipliers,
+        .sigmoid = model->sigmoid,
+        .tanh = model->tanh,
+    };
     lstm->multiply(input, x, lstm->input_sums);
-    lstm->multiply(recurrent, hidden, lstm->recurrent_sums);
-    for (size_t i = 0; i < 4 * width; i++) {
-        z[i] = bias[i] + multiply_high(lstm->input_sums[i], input->multipliers[i]) +
-               multiply_high(lstm->recurrent_sums[i], recurrent->multipliers[i]);
-    }
-    for (size_t i = 0; i < width; i++) {
-        const int32_t take = activate(model->sigmoid, z[i]);
-        const int32_t keep = activate(model->sigmoid, z[i + width]);
-        const int32_t candidate = activate(model->tanh, z[i + 2 * width]);
-        const int32_t give = activate(model->sigmoid, z[i + 3 * width]);
-        const int32_t kept = multiply_high(cell[i], keep * 65536); /* Q28 times Q31 */
-        const int32_t next = kept + ((take * candidate + 2) >> 2); /* Q30 to Q28 */
-        cell[i] = next > CELL_BOUND_Q28 ? CELL_BOUND_Q28
-                  : next < -CELL_BOUND_Q28 ? -CELL_BOUND_Q28 : next;
-        const int32_t squashed = activate(model->tanh, (cell[i] + (1 << 13)) >> 14); /* to Q14 */
-        hidden[i] = (int16_t)((give * squashed + (1 << 14)) >> 15);
-    }
+    lstm->multiply(recurrent, lstm->hidden[layer], lstm->recurrent_sums);
+    lstm->step_cells(&gates, 0, lstm->cell[layer], lstm->hidden[layer]);
 }
 
 void na_lstm_step(na_lstm *lstm, const float *features, float *output) {

@@ -12,6 +12,7 @@
 typedef struct na_lstm {
     const na_model *model;
     na_multiply multiply;
+    na_cell step_cells;
     int16_t *features;              /* [input[0].columns], Q13 */
     int32_t *first_bias;            /* [4 widths[0]], Q14: with the listener's part */
     int16_t *hidden[NA_MAX_LAYERS]; /* [recurrent[i].columns], Q15 */

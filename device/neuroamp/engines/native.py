@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroamp.audiogram import THRESHOLD_RANGE_DB_HL, Ear
 from neuroamp.bands import CHANNEL_FREQUENCIES_HZ
-from neuroamp.chain import ChainStats
+from neuroamp.chain import ChainStats, deadline_ns
 from neuroamp.core_file import core_file, read_core_file
 from neuroamp.engines.base import Floats32
 from neuroamp.errors import NeuroampError
@@ -24,6 +24,7 @@ from neuroamp.features import AUDIOGRAM_SPAN_DB
 from neuroamp.fitting import Fitting
 from neuroamp.model_file import ModelInfo
 from neuroamp.profile import WEAR, Profile
+from neuroamp.times import BUCKETS, Stage, Times
 
 ALIGNMENT = 16
 EARS = {Ear.LEFT: 1, Ear.RIGHT: 2}
@@ -57,6 +58,14 @@ typedef struct neuroamp_counts {
     uint64_t missed_steps;
     uint64_t non_finite_samples;
 } neuroamp_counts;
+typedef struct neuroamp_times {
+    uint64_t count;
+    uint64_t total;
+    uint64_t max;
+    uint64_t deadline_misses;
+    uint32_t histogram[256];
+} neuroamp_times;
+typedef uint64_t (*neuroamp_clock)(void *context);
 const char *neuroamp_status_text(int status);
 size_t neuroamp_size(const void *model, size_t model_bytes);
 int neuroamp_check_model(const void *model, size_t model_bytes, void *info);
@@ -70,9 +79,14 @@ void neuroamp_step_net(neuroamp *chain, const float *features, float *output);
 void neuroamp_insertion_gain_db(const neuroamp *chain, float *gain_db);
 int neuroamp_use_kernel(neuroamp *chain, int kernel);
 int neuroamp_kernel_in_use(const neuroamp *chain);
+void neuroamp_set_clock(neuroamp *chain, neuroamp_clock clock, void *context, uint64_t deadline);
 neuroamp_counts neuroamp_get_counts(const neuroamp *chain);
+const neuroamp_times *neuroamp_get_times(const neuroamp *chain, int stage);
+uint64_t neuroamp_percentile(const neuroamp_times *times, double fraction);
+uint64_t neuroamp_bucket_start(unsigned bucket);
+uint64_t neuroamp_monotonic_ns(void *context);
 """
-"""What is used of neuroamp.h, in cffi's dialect (enumerations as int)."""
+"""What is used of neuroamp.h and hosted.h, in cffi's dialect (enumerations as int)."""
 
 
 class Kernel(enum.Enum):
@@ -119,6 +133,7 @@ class _Core:
 
     def __init__(self, data: bytes, fitting: Fitting, ear: Ear) -> None:
         self.ffi, self.library = load_library()
+        self._float_array = self.ffi.typeof("float[]")
         self._model = self._aligned(len(data))
         self.ffi.memmove(self._model, data, len(data))
         size = self.library.neuroamp_size(self._model, len(data))
@@ -145,7 +160,7 @@ class _Core:
         return self.ffi.new("neuroamp_fitting *", {"ear": EARS[fitting.ear], **values})
 
     def floats(self, array: Floats32) -> Any:
-        return self.ffi.from_buffer("float[]", array)
+        return self.ffi.from_buffer(self._float_array, array)
 
     def _aligned(self, size: int) -> Any:
         # cffi frees the block with the last reference: keep it beside the aligned pointer.
@@ -213,8 +228,11 @@ class NativeChain:
         Raises:
             NeuroampError: the block has more than one axis.
         """
-        with np.errstate(over="ignore"):
-            block = np.ascontiguousarray(block_pa, dtype=np.float32)
+        if isinstance(block_pa, np.ndarray) and block_pa.dtype == np.float32:
+            block = np.ascontiguousarray(block_pa)
+        else:
+            with np.errstate(over="ignore"):
+                block = np.ascontiguousarray(block_pa, dtype=np.float32)
         if block.ndim != 1:
             raise NeuroampError(
                 f"a block of one ear has one axis but this one has the shape {block.shape}; "
@@ -246,6 +264,32 @@ class NativeChain:
         core = self._core
         core.library.neuroamp_insertion_gain_db(core.chain, core.floats(gain_db))
         return gain_db
+
+    def time_stages(self, deadline_s: float | None = None) -> None:
+        """Times every stage from now on; a frame above `deadline_s` is a miss (default: a hop).
+
+        The clock is C's: no Python runs while a frame is timed.
+        """
+        core = self._core
+        clock = core.ffi.addressof(core.library, "neuroamp_monotonic_ns")
+        deadline = deadline_ns(self.profile, deadline_s)
+        core.library.neuroamp_set_clock(core.chain, clock, core.ffi.NULL, deadline)
+
+    @property
+    def stage_times(self) -> dict[Stage, Times]:
+        """Times of the stages in nanoseconds since `time_stages` or the last reset."""
+        core = self._core
+        found = {}
+        for stage in Stage:
+            times = core.library.neuroamp_get_times(core.chain, stage.value)
+            found[stage] = Times(
+                times.count,
+                times.total,
+                times.max,
+                times.deadline_misses,
+                core.ffi.unpack(times.histogram, BUCKETS),
+            )
+        return found
 
     @property
     def memory_bytes(self) -> int:
@@ -285,6 +329,7 @@ class NativeEngine:
         channels = len(CHANNEL_FREQUENCIES_HZ)
         self._fitting = Fitting(Ear.LEFT, (0.0,) * 6, "none", (0.0,) * channels, (1.0,) * channels)
         self._core = _Core(data, self._fitting, Ear.LEFT)
+        self._audiogram = b""
 
     @property
     def info(self) -> ModelInfo:
@@ -310,6 +355,9 @@ class NativeEngine:
         self._core.library.neuroamp_reset(self._core.chain)
 
     def _set_audiogram(self, audiogram: Floats32) -> None:
+        given = audiogram.tobytes()
+        if given == self._audiogram:
+            return
         db_hl = np.clip(
             np.float64(audiogram).reshape(-1) * AUDIOGRAM_SPAN_DB, *THRESHOLD_RANGE_DB_HL
         )
@@ -319,3 +367,4 @@ class NativeEngine:
             core = self._core
             record = core.fitting_record(self._fitting)
             core.check(core.library.neuroamp_set_fitting(core.chain, record))
+        self._audiogram = given

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from neuroamp.audiogram import Audiogram, Ear
 from neuroamp.profile import PAPER
@@ -46,6 +48,10 @@ EAR_STYLES: dict[Ear, dict[str, Any]] = {
 
 SYSTEM_COLOURS = ("#6f6f6f", "#009e73", "#7b3294", "#e69f00")
 SYSTEM_MARKERS = ("s", "^", "D", "v")
+
+
+TimesRow = tuple[Sequence[float], Sequence[int], Mapping[str, float], float]
+"""Edges of the buckets and percentiles and the longest of times, all in microseconds; counts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,3 +204,39 @@ def draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
         handletextpad=0.1,
         bbox_to_anchor=(0.48, 0.5),
     )
+
+
+def draw_times_figure(stages: Mapping[str, TimesRow], deadline_us: float, title: str) -> Figure:
+    """Histograms of computing times, one row a stage, on one logarithmic axis in microseconds.
+
+    Args:
+        stages: by name: edges of the buckets in microseconds, counts (one fewer), percentiles by
+            name and the longest time in microseconds.
+        deadline_us: drawn as a line over all rows.
+        title: of the figure.
+    """
+    figure, rows = plt.subplots(
+        len(stages), 1, sharex=True, figsize=(7.0, 0.8 + len(stages)), squeeze=False
+    )
+    styles = (":", "--", "-.")
+    for axes, (name, (edges, counts, percentiles, longest)) in zip(
+        rows[:, 0], stages.items(), strict=True
+    ):
+        used = np.flatnonzero(counts)
+        first, last = int(used[0]), int(used[-1]) + 1
+        axes.stairs(counts[first:last], edges[first : last + 1], fill=True, color="#9ecae1")
+        for (label, value), style in zip(percentiles.items(), styles, strict=True):
+            axes.axvline(value, color="#08519c", linestyle=style, linewidth=1.1, label=label)
+        axes.plot(longest, 1.0, "v", color="#08519c", markersize=5, label="longest", clip_on=False)
+        axes.axvline(deadline_us, color="#c8102e", linewidth=1.2, label="deadline")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)
+        axes.set_ylabel("frames")
+        axes.set_title(name, fontsize=8, pad=2)
+    rows[-1, 0].set_xlabel("computing time, microseconds")
+    figure.suptitle(title, x=0.02, ha="left", fontweight="bold")
+    handles, labels = rows[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=len(labels), loc="upper right", fontsize=7)
+    figure.tight_layout()
+    return figure

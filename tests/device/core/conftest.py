@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -46,9 +47,15 @@ def compiler(name: str = "gcc") -> str:
     return path
 
 
-def compile_c(output: Path, sources: list[Path], *flags: str, cc: str = "gcc") -> Path:
-    """Compiles the core and further sources into `output`."""
-    command = [compiler(cc), "-std=c11", "-ffp-contract=off", "-fvisibility=default", *INCLUDES]
+def compile_c(output: Path, sources: list[Path], *flags: str, cc: str | None = None) -> Path:
+    """Compiles the core and further sources into `output`; by $CC where no compiler is named."""
+    command = [
+        compiler(cc or os.environ.get("CC", "gcc")),
+        "-std=c11",
+        "-ffp-contract=off",
+        "-fvisibility=default",
+        *INCLUDES,
+    ]
     core = sorted((CORE / "src").glob("*.c"))
     files = [str(path) for path in [*core, *sources]]
     result = subprocess.run(

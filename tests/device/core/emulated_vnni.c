@@ -1,4 +1,4 @@
-/* The VNNI kernels on a processor without VNNI: the instruction is replaced by its definition
+/* The AVX-VNNI kernel on a processor without it: the instruction is replaced by its definition
  * (Intel SDM, VPDPBUSD: four products of an unsigned and a signed byte added to each lane). */
 #include "kernels.h"
 
@@ -7,16 +7,14 @@
 #include <immintrin.h>
 #include <string.h>
 
-#undef _mm256_dpbusd_epi32
 #undef _mm256_dpbusd_avx_epi32
-#define TARGET(name) __attribute__((target("avx2")))
 #define _mm256_dpbusd_avx_epi32 dpbusd
-#define _mm256_dpbusd_epi32 dpbusd
 #define na_multiply_avx2 emulated_avx2
 #define na_multiply_avx_vnni emulated_avx_vnni
-#define na_multiply_avx512_vnni emulated_avx512_vnni
+#define na_multiply_avx512_vnni not_emulated_avx512_vnni
+#define na_cell_avx2 not_emulated_cell_avx2
 
-TARGET("avx2") static __m256i dpbusd(__m256i sums, __m256i unsigned_bytes, __m256i signed_bytes) {
+__attribute__((target("avx2"))) static __m256i dpbusd(__m256i sums, __m256i unsigned_bytes, __m256i signed_bytes) {
     int32_t sum[8];
     uint8_t u[32];
     int8_t s[32];

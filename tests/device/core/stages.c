@@ -105,6 +105,18 @@ int stage_multiply(int kernel, uint32_t rows, uint32_t columns, const int8_t *we
     return 1;
 }
 
+/* Gates of `width` units; the arrays have 4 `width` rows. 0 if there is no such kernel here */
+int stage_cell(int kernel, uint32_t width, const int32_t *bias, const int32_t *input_sums,
+               const int32_t *input_multipliers, const int32_t *recurrent_sums,
+               const int32_t *recurrent_multipliers, const int16_t *sigmoid, const int16_t *tanh,
+               int32_t *cell, int16_t *hidden) {
+    const na_gates gates = {width,          bias,    input_sums, input_multipliers, recurrent_sums,
+                            recurrent_multipliers, sigmoid, tanh};
+    if (na_find_kernel((neuroamp_kernel)kernel) == NULL) return 0;
+    na_find_cell((neuroamp_kernel)kernel)(&gates, 0, cell, hidden);
+    return 1;
+}
+
 static uint64_t next_time(void *context) { return *(uint64_t *)context; }
 
 /* Counts the given times as frames. */

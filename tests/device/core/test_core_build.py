@@ -15,6 +15,7 @@ from neuroamp.fitting import Fitting
 from .conftest import CORE, HERE, INCLUDES, WARNINGS, compile_c, compiler
 
 SOURCES = sorted((CORE / "src").glob("*.c"))
+HOSTED = sorted((CORE / "hosted").glob("*.c"))
 ALLOWED_FROM_OUTSIDE = {"memcpy", "memmove", "memset", "memcmp"}
 AARCH64 = "aarch64-linux-gnu-gcc"
 SANITIZER_OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0"}  # the core has no heap; the driver just ends
@@ -33,8 +34,10 @@ def run(*command: str | Path, data: bytes | None = None) -> bytes:
 
 @pytest.mark.parametrize("cc", ["gcc", "clang", AARCH64, "arm-none-eabi-gcc"])
 def test_no_warning(cc: str, tmp_path: Path) -> None:
-    target = ["-mcpu=cortex-m7", "-mthumb"] if cc.startswith("arm-none") else []
-    run(compiler(cc), *WARNINGS, *target, *INCLUDES, "-O1", "-fsyntax-only", *SOURCES)
+    bare_metal = cc.startswith("arm-none")
+    target = ["-mcpu=cortex-m7", "-mthumb"] if bare_metal else []
+    sources = SOURCES if bare_metal else [*SOURCES, *HOSTED]
+    run(compiler(cc), *WARNINGS, *target, *INCLUDES, "-O1", "-fsyntax-only", *sources)
 
 
 def test_no_heap_no_globals_no_library(tmp_path: Path) -> None:
@@ -81,6 +84,27 @@ def test_hostile_input_never_exceeds_the_limit(
 
 def test_damaged_models_are_borne(driver: Path, model: Callable[[str], Path]) -> None:
     assert b"3000 damaged" in run(driver, "fuzz", model("tiny"), "3000", "1")
+
+
+def test_the_model_reader_bears_what_libfuzzer_finds(
+    tmp_path: Path, model: Callable[[str], Path]
+) -> None:
+    """Guided by coverage; for as long as one likes: tools/check_core.sh."""
+    flags = ["-O1", "-g", "-DWITH_LIBFUZZER", "-fsanitize=fuzzer,address,undefined"]
+    probe = tmp_path / "probe.c"
+    probe.write_text("int LLVMFuzzerTestOneInput(void) { return 0; }")
+    probed = [compiler("clang"), *flags, str(probe), "-o", str(tmp_path / "probe")]
+    if subprocess.run(probed, capture_output=True).returncode != 0:
+        pytest.skip("needs clang's sanitizers and libFuzzer (libclang-rt-dev)")
+    fuzzer = compile_c(
+        tmp_path / "fuzzer", [HERE / "driver.c"], *flags, "-fno-sanitize-recover=all", cc="clang"
+    )
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    shutil.copy(model("tiny"), corpus)
+    size = str(model("tiny").stat().st_size + 64)
+    options = ("-runs=20000", "-seed=1", f"-max_len={size}", f"-artifact_prefix={tmp_path}/")
+    run(fuzzer, *options, corpus)
 
 
 def test_other_processors_give_the_same_bits(

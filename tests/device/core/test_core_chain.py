@@ -21,6 +21,7 @@ from neuroamp.integer_net import IntegerMatrix, IntegerNet, IntegerWeights
 from neuroamp.limiter import ceiling_pa
 from neuroamp.model_file import ModelInfo
 from neuroamp.profile import PAPER, WEAR, Profile
+from neuroamp.times import Stage
 from neuroamp_export.core_format import quantise, write_core_model
 
 from .conftest import NETS, TINY, random_weights
@@ -223,6 +224,34 @@ def test_block_sizes_change_nothing(fitting: Fitting, cuts: list[int], profile: 
     chain = NativeChain(None, fitting, profile=profile)
     parts = [chain.process(part) for part in np.split(heard, np.cumsum(cuts)[:-1])]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("name", ["wear", "tiny"])
+def test_every_stage_of_every_frame_is_timed(
+    model: Callable[[str], Path], fitting: Fitting, name: str
+) -> None:
+    heard = sound(0.1)
+    specified, _ = reference(model(name), name, fitting)
+    for chain in (NativeChain(model(name), fitting), specified):
+        assert chain.stage_times[Stage.FRAME].count == 0
+        chain.process(heard)
+        assert chain.stage_times[Stage.FRAME].count == 0  # not asked for yet
+        chain.reset()
+        chain.time_stages(deadline_s=0.0)
+        timed = chain.process(heard)
+        frames = heard.size // chain.profile.hop
+        steps = -(-frames // chain.profile.hops_per_step)
+        times = chain.stage_times
+        for stage, count in zip(Stage, (frames, steps, steps, *[frames] * 3), strict=True):
+            assert times[stage].count == sum(times[stage].histogram) == count, stage
+            assert times[stage].total <= times[Stage.FRAME].total
+        assert times[Stage.FRAME].deadline_misses == frames
+        assert 0 < times[Stage.FRAME].percentile(0.5) <= times[Stage.FRAME].max
+        chain.reset()  # the clock stays, the times go, and the sound does not depend on it
+        assert chain.stage_times[Stage.FRAME].count == 0
+        np.testing.assert_array_equal(chain.process(heard), timed)
+        chain.time_stages()
+        assert chain.stage_times[Stage.FRAME].deadline_misses == frames
 
 
 def test_late_net_fades_as_specified_and_comes_back(

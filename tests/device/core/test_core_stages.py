@@ -16,6 +16,7 @@ from neuroamp.fitting import Fitting
 from neuroamp.limiter import Limiter, ceiling_pa
 from neuroamp.model_file import ModelInfo
 from neuroamp.profile import PAPER, WEAR, Profile
+from neuroamp.times import BUCKETS, Times, bucket_start
 from neuroamp.transform import power_scale
 from neuroamp.wdrc import Wdrc
 
@@ -39,15 +40,13 @@ void stage_limiter(uint32_t sample_rate_hz, float mpo_db_spl, float *samples, si
 float stage_ceiling_pa(float mpo_db_spl);
 int stage_multiply(int kernel, uint32_t rows, uint32_t columns, const int8_t *weights,
                    const int32_t *row_sums, const int16_t *x, int32_t *sums);
+int stage_cell(int kernel, uint32_t width, const int32_t *bias, const int32_t *input_sums,
+               const int32_t *input_multipliers, const int32_t *recurrent_sums,
+               const int32_t *recurrent_multipliers, const int16_t *sigmoid, const int16_t *tanh,
+               int32_t *cell, int16_t *hidden);
 int stage_emulated_vnni(uint32_t rows, uint32_t columns, const int8_t *weights,
                         const int32_t *row_sums, const int16_t *x, int32_t *sums);
-typedef struct neuroamp_times {
-    uint64_t count, total, max, deadline_misses;
-    uint32_t histogram[256];
-} neuroamp_times;
 void stage_times(const uint64_t *ticks, size_t count, uint64_t deadline, neuroamp_times *times);
-uint64_t neuroamp_percentile(const neuroamp_times *times, double fraction);
-uint64_t neuroamp_bucket_start(unsigned bucket);
 """
 
 
@@ -212,7 +211,9 @@ def test_no_ceiling_is_above_the_mpo(stages: Stages) -> None:
 
 
 @pytest.mark.parametrize("kernel", Kernel)
-@pytest.mark.parametrize(("rows", "columns"), [(4, 32), (512, 64), (64, 128), (8, 288), (4, 480)])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(4, 32), (512, 64), (8, 96), (64, 128), (8, 288), (4, 480)]
+)
 def test_every_kernel_multiplies_exactly(
     stages: Stages, kernel: Kernel, rows: int, columns: int
 ) -> None:
@@ -230,13 +231,36 @@ def test_every_kernel_multiplies_exactly(
         row_sums = weights.sum(axis=1, dtype=np.int64).astype(np.int32)
         arguments = (rows, columns, weights.reshape(-1), row_sums, x)
         actual = np.empty(rows, np.int32)
-        if kernel in (Kernel.AVX_VNNI, Kernel.AVX512_VNNI):
+        if kernel is Kernel.AVX_VNNI:
             ran = stages.stage_emulated_vnni(*arguments, actual)
             assert not ran or np.array_equal(actual, expected)
         if stages.stage_multiply(kernel.value, *arguments, actual):
             np.testing.assert_array_equal(actual, expected)
         elif kernel is Kernel.PLAIN:
             pytest.fail("the plain kernel must always be there")
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in Kernel if kernel is not Kernel.PLAIN])
+@pytest.mark.parametrize("width", [1, 7, 8, 31, 128])
+def test_every_kernel_steps_the_cells_exactly(stages: Stages, kernel: Kernel, width: int) -> None:
+    rng = np.random.default_rng(width)
+    for most in (2**16, 2**24, 2**30):  # few gates saturate, or most of them
+        rows = 4 * width
+        sums = [rng.integers(-most, most, rows, dtype=np.int32) for _ in range(2)]
+        multipliers = [rng.integers(0, 2**29 + 1, rows, dtype=np.int32) for _ in range(2)]
+        bias = rng.integers(-min(most, 2**29), min(most, 2**29), rows, dtype=np.int32)
+        tables = [rng.integers(-32767, 32768, 1025).astype(np.int16) for _ in range(2)]
+        cell = rng.choice([-(2**30), 2**30, 0, 12345, -(2**29)], width).astype(np.int32)
+        found = []
+        for chosen in (Kernel.PLAIN, kernel):
+            states = cell.copy(), np.zeros(width, np.int16)
+            arguments = (bias, sums[0], multipliers[0], sums[1], multipliers[1], *tables, *states)
+            if not stages.stage_cell(chosen.value, width, *arguments):
+                pytest.skip(f"this processor does not have {kernel.name}")
+            found.append(states)
+        np.testing.assert_array_equal(found[1][0], found[0][0])
+        np.testing.assert_array_equal(found[1][1], found[0][1])
+        assert np.abs(found[0][0]).max() <= 2**30
 
 
 def test_times_fall_into_their_buckets(stages: Stages) -> None:
@@ -256,8 +280,33 @@ def test_times_fall_into_their_buckets(stages: Stages) -> None:
     assert stages.neuroamp_percentile(times, 1.0) == 2**60
 
 
+def test_python_counts_times_as_the_core_does(stages: Stages) -> None:
+    rng = np.random.default_rng(1)
+    edges = np.array([(1 << octave) + shift for octave in range(3, 60) for shift in (-1, 0, 1)])
+    ticks = np.concatenate([np.arange(70), edges, rng.integers(0, 2**25, 2000)]).astype(np.uint64)
+    counted = stages.ffi.new("neuroamp_times *")
+    given = stages.ffi.from_buffer("uint64_t[]", ticks)
+    stages.library.stage_times(given, ticks.size, 4000, counted)
+    times = Times()
+    for tick in ticks.tolist():
+        times.add(tick, 4000)
+    assert times.histogram == list(counted.histogram)
+    assert (times.count, times.total, times.max, times.deadline_misses) == (
+        counted.count,
+        counted.total,
+        counted.max,
+        counted.deadline_misses,
+    )
+    for bucket in range(BUCKETS):
+        assert bucket_start(bucket) == stages.neuroamp_bucket_start(bucket)
+    for fraction in (0.0, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0):
+        assert times.percentile(fraction) == stages.neuroamp_percentile(counted, fraction)
+    assert Times().percentile(0.5) == 0
+
+
 def test_python_declares_what_the_header_declares() -> None:
-    header = (CORE / "include" / "neuroamp" / "neuroamp.h").read_text()
+    headers = [CORE / "include" / "neuroamp" / name for name in ("neuroamp.h", "hosted.h")]
+    header = "\n".join(path.read_text() for path in headers)
     header = re.sub(r"/\*.*?\*/", " ", header, flags=re.S)
     for name, value in re.findall(r"#define (NEUROAMP_\w+) (\d+)", header):
         header = header.replace(f"[{name}]", f"[{value}]")

@@ -35,7 +35,7 @@ const char *neuroamp_status_text(neuroamp_status status) {
     case NEUROAMP_BAD_FITTING:
         return "the fitting has a value that is out of its range";
     case NEUROAMP_NOT_SUPPORTED:
-        return "this processor does not have that kernel";
+        return "this processor does not have that kernel, or the model is packed for another";
     }
     return "unknown status";
 }
@@ -139,6 +139,10 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     if (status != NEUROAMP_OK) {
         return status;
     }
+    const neuroamp_kernel fastest = na_fastest_kernel(found.layout);
+    if (fastest == NEUROAMP_KERNELS) {
+        return NEUROAMP_NOT_SUPPORTED;
+    }
     if (memory_bytes < needed_bytes(&found)) {
         return NEUROAMP_TOO_LITTLE_MEMORY;
     }
@@ -149,8 +153,8 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     made->ear = ear;
     made->net_enabled = 1;
     layout(made, &arena);
-    made->kernel = na_fastest_kernel();
-    made->lstm.multiply = na_find_kernel(made->kernel);
+    made->kernel = fastest;
+    made->lstm.kernel = na_find_kernel(fastest, found.layout);
     const float step_s = (float)(found.profile.hop * found.profile.hops_per_step) /
                          (float)found.profile.sample_rate_hz;
     made->missed_decay = 1.0f + na_expm1(-step_s / MISSED_DECAY_S);
@@ -300,12 +304,12 @@ void neuroamp_insertion_gain_db(const neuroamp *chain, float *gain_db) {
 }
 
 neuroamp_status neuroamp_use_kernel(neuroamp *chain, neuroamp_kernel kernel) {
-    const na_multiply multiply = na_find_kernel(kernel);
-    if (multiply == NULL) {
+    const na_kernel found = na_find_kernel(kernel, chain->model.layout);
+    if (found.multiply == NULL) {
         return NEUROAMP_NOT_SUPPORTED;
     }
     chain->kernel = kernel;
-    chain->lstm.multiply = multiply;
+    chain->lstm.kernel = found;
     return NEUROAMP_OK;
 }
 

@@ -1,4 +1,4 @@
-/* The reference kernel, and which kernels this processor has. */
+/* The reference multiply, and which kernels this processor has. */
 #include "kernels.h"
 
 #if defined(NA_X86)
@@ -57,7 +57,8 @@ static int is_present(neuroamp_kernel kernel) {
 
 #endif
 
-na_multiply na_find_kernel(neuroamp_kernel kernel) {
+/* The multiply of a kernel for plain rows. */
+static na_multiply find_multiply(neuroamp_kernel kernel) {
     switch (kernel) {
     case NEUROAMP_PLAIN:
         return na_multiply_plain;
@@ -79,12 +80,26 @@ na_multiply na_find_kernel(neuroamp_kernel kernel) {
     }
 }
 
-neuroamp_kernel na_fastest_kernel(void) {
+na_kernel na_find_kernel(neuroamp_kernel kernel, na_layout layout) {
+#if defined(NA_DSP)
+    if (layout == NA_PAIRS && kernel == NEUROAMP_DSP) {
+        return (na_kernel){na_multiply_dsp, na_update_dsp};
+    }
+#elif defined(NA_HELIUM)
+    if (layout == NA_TILES && kernel == NEUROAMP_HELIUM) {
+        return (na_kernel){na_multiply_helium, na_update_helium};
+    }
+#endif
+    const na_multiply multiply = layout == NA_ROWS ? find_multiply(kernel) : NULL;
+    return (na_kernel){multiply, multiply == NULL ? NULL : na_update_plain};
+}
+
+neuroamp_kernel na_fastest_kernel(na_layout layout) {
     /* The enumeration goes from the slowest to the fastest within each family. */
-    for (int kernel = NEUROAMP_KERNELS - 1; kernel > NEUROAMP_PLAIN; kernel--) {
-        if (na_find_kernel((neuroamp_kernel)kernel) != NULL) {
+    for (int kernel = NEUROAMP_KERNELS - 1; kernel >= NEUROAMP_PLAIN; kernel--) {
+        if (na_find_kernel((neuroamp_kernel)kernel, layout).multiply != NULL) {
             return (neuroamp_kernel)kernel;
         }
     }
-    return NEUROAMP_PLAIN;
+    return NEUROAMP_KERNELS;
 }

@@ -7,12 +7,16 @@
 #define Q13_ONE 8192.0f
 #define Q14_ONE 16384.0f
 #define Q15_ONE 32768.0f
-#define CELL_BOUND_Q28 (1 << 30)
 #define AUDIOGRAM_SPAN_DB 100.0f
 
 /* (a * b) / 2^31, rounded to nearest: SMMULR on Cortex-M, SQRDMULH on Cortex-A. */
 static inline int32_t multiply_high(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
+}
+
+/* A row's multiplier: one layout has it doubled. */
+static inline int32_t multiplier(const na_model *model, const na_matrix *matrix, size_t row) {
+    return model->layout == NA_PAIRS ? matrix->multipliers[row] / 2 : matrix->multipliers[row];
 }
 
 /* An activation in Q15 of z in Q14: linear between the table's points, which are 1/64 apart. */
@@ -21,6 +25,12 @@ static inline int16_t activate(const int16_t *table, int32_t z) {
     const int32_t position = (z < -end ? -end : z > end - 1 ? end - 1 : z) + end;
     const int32_t index = position >> 8, fraction = position & 255;
     return (int16_t)((table[index] * (256 - fraction) + table[index + 1] * fraction + 128) >> 8);
+}
+
+/* a + b within 32 bits: QADD on Cortex-M. */
+static inline int32_t add_saturating(int32_t a, int32_t b) {
+    const int64_t sum = (int64_t)a + b;
+    return sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : (int32_t)sum;
 }
 
 /* Rounds to nearest, halves away from zero, and saturates; not a number becomes the least. */
@@ -63,47 +73,61 @@ void na_lstm_set_audiogram(na_lstm *lstm, const float *thresholds_db_hl) {
     for (size_t i = 0; i < NEUROAMP_AUDIOGRAM_POINTS; i++) {
         inputs[i] = to_int16(thresholds_db_hl[i] * (Q13_ONE / AUDIOGRAM_SPAN_DB));
     }
-    lstm->multiply(audiogram, inputs, lstm->input_sums);
+    lstm->kernel.multiply(audiogram, inputs, lstm->input_sums);
     for (size_t i = 0; i < audiogram->rows; i++) {
         const int32_t z =
-            audiogram->bias[i] + multiply_high(lstm->input_sums[i], audiogram->multipliers[i]);
+            audiogram->bias[i] + multiply_high(lstm->input_sums[i], multiplier(model, audiogram, i));
         const int32_t q13 = z > 0 ? (z + 1) >> 1 : 0; /* ReLU, Q14 to Q13 */
         units[i] = (int16_t)(q13 > INT16_MAX ? INT16_MAX : q13);
     }
-    lstm->multiply(listener, units, lstm->input_sums);
+    lstm->kernel.multiply(listener, units, lstm->input_sums);
     for (size_t i = 0; i < listener->rows; i++) {
         lstm->first_bias[i] = model->input[0].bias[i] +
-                              multiply_high(lstm->input_sums[i], listener->multipliers[i]);
+                              multiply_high(lstm->input_sums[i], multiplier(model, listener, i));
     }
 }
 
-/* One layer: x [input.columns] and the states to the next states. Gates stand one after the
- * other in the rows: input, forget, candidate, output. */
+/* The reference of every kernel's update. Gates stand one after the other in the rows: input,
+ * forget, candidate, output. */
+void na_update_plain(const na_cells *c) {
+    for (size_t i = 0; i < c->width; i++) {
+        int32_t z[4];
+        for (size_t gate = 0; gate < 4; gate++) {
+            const size_t row = gate * c->width + i;
+            z[gate] = c->bias[row] + multiply_high(c->input_sums[row], c->input_multipliers[row]) +
+                      multiply_high(c->recurrent_sums[row], c->recurrent_multipliers[row]);
+        }
+        const int32_t take = activate(c->sigmoid, z[0]);
+        const int32_t keep = activate(c->sigmoid, z[1]);
+        const int32_t candidate = activate(c->tanh, z[2]);
+        const int32_t give = activate(c->sigmoid, z[3]);
+        const int32_t kept = multiply_high(c->cell[i], keep * 65536); /* Q29 times Q31 */
+        const int32_t taken = (take * candidate + 1) >> 1;            /* Q30 to Q29 */
+        c->cell[i] = add_saturating(kept, taken);
+        const int32_t squashed = activate(c->tanh, ((c->cell[i] >> 14) + 1) >> 1); /* to Q14 */
+        c->hidden[i] = (int16_t)((give * squashed + (1 << 14)) >> 15);
+    }
+}
+
+/* One layer: x [input.columns] and the states to the next states. */
 static void step_layer(na_lstm *lstm, size_t layer, const int16_t *x, const int32_t *bias) {
     const na_model *model = lstm->model;
     const na_matrix *input = &model->input[layer], *recurrent = &model->recurrent[layer];
-    const size_t width = model->shape.widths[layer];
-    int16_t *hidden = lstm->hidden[layer];
-    int32_t *cell = lstm->cell[layer];
-    int32_t *z = lstm->input_sums;
-    lstm->multiply(input, x, lstm->input_sums);
-    lstm->multiply(recurrent, hidden, lstm->recurrent_sums);
-    for (size_t i = 0; i < 4 * width; i++) {
-        z[i] = bias[i] + multiply_high(lstm->input_sums[i], input->multipliers[i]) +
-               multiply_high(lstm->recurrent_sums[i], recurrent->multipliers[i]);
-    }
-    for (size_t i = 0; i < width; i++) {
-        const int32_t take = activate(model->sigmoid, z[i]);
-        const int32_t keep = activate(model->sigmoid, z[i + width]);
-        const int32_t candidate = activate(model->tanh, z[i + 2 * width]);
-        const int32_t give = activate(model->sigmoid, z[i + 3 * width]);
-        const int32_t kept = multiply_high(cell[i], keep * 65536); /* Q28 times Q31 */
-        const int32_t next = kept + ((take * candidate + 2) >> 2); /* Q30 to Q28 */
-        cell[i] = next > CELL_BOUND_Q28 ? CELL_BOUND_Q28
-                  : next < -CELL_BOUND_Q28 ? -CELL_BOUND_Q28 : next;
-        const int32_t squashed = activate(model->tanh, (cell[i] + (1 << 13)) >> 14); /* to Q14 */
-        hidden[i] = (int16_t)((give * squashed + (1 << 14)) >> 15);
-    }
+    const na_cells cells = {
+        .input_sums = lstm->input_sums,
+        .recurrent_sums = lstm->recurrent_sums,
+        .input_multipliers = input->multipliers,
+        .recurrent_multipliers = recurrent->multipliers,
+        .bias = bias,
+        .sigmoid = model->sigmoid,
+        .tanh = model->tanh,
+        .cell = lstm->cell[layer],
+        .hidden = lstm->hidden[layer],
+        .width = model->shape.widths[layer],
+    };
+    lstm->kernel.multiply(input, x, lstm->input_sums);
+    lstm->kernel.multiply(recurrent, lstm->hidden[layer], lstm->recurrent_sums);
+    lstm->kernel.update(&cells);
 }
 
 void na_lstm_step(na_lstm *lstm, const float *features, float *output) {
@@ -117,9 +141,10 @@ void na_lstm_step(na_lstm *lstm, const float *features, float *output) {
         step_layer(lstm, layer, x, layer == 0 ? lstm->first_bias : model->input[layer].bias);
         x = lstm->hidden[layer];
     }
-    lstm->multiply(last, x, lstm->input_sums);
+    lstm->kernel.multiply(last, x, lstm->input_sums);
     for (size_t i = 0; i < model->features; i++) {
-        const int32_t z = last->bias[i] + multiply_high(lstm->input_sums[i], last->multipliers[i]);
+        const int32_t z =
+            last->bias[i] + multiply_high(lstm->input_sums[i], multiplier(model, last, i));
         if (model->profile.features == NA_BAND_LEVEL) {
             output[i] = (float)activate(model->sigmoid, z) / Q15_ONE;
         } else {

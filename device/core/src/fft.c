@@ -3,36 +3,76 @@
  * packing of a real signal into a complex one of half the length. */
 #include "fft.h"
 
+#include "fft_helium.h"
+
+/* Butterfly p of `stride` interleaved transforms whose quarters are `across` apart; twiddle factors
+ * of the second to fourth result, or null where all are one. */
+static inline void columns(size_t stride, size_t across, na_complex x, na_complex y,
+                           const float *cosines, const float *sines) {
+    const float *restrict are = x.re, *restrict aim = x.im;
+    const float *restrict bre = are + across, *restrict bim = aim + across;
+    const float *restrict cre = bre + across, *restrict cim = bim + across;
+    const float *restrict dre = cre + across, *restrict dim = cim + across;
+    float *restrict yre = y.re, *restrict yim = y.im;
+    for (size_t q = 0; q < stride; q++) {
+        const float sum_ac_re = are[q] + cre[q], sum_ac_im = aim[q] + cim[q];
+        const float dif_ac_re = are[q] - cre[q], dif_ac_im = aim[q] - cim[q];
+        const float sum_bd_re = bre[q] + dre[q], sum_bd_im = bim[q] + dim[q];
+        const float dif_bd_re = bre[q] - dre[q], dif_bd_im = bim[q] - dim[q];
+        /* i times the difference of b and d turns it. */
+        const float e1_re = dif_ac_re + dif_bd_im, e1_im = dif_ac_im - dif_bd_re;
+        const float e2_re = sum_ac_re - sum_bd_re, e2_im = sum_ac_im - sum_bd_im;
+        const float e3_re = dif_ac_re - dif_bd_im, e3_im = dif_ac_im + dif_bd_re;
+        yre[q] = sum_ac_re + sum_bd_re;
+        yim[q] = sum_ac_im + sum_bd_im;
+        if (cosines == NULL) {
+            yre[q + stride] = e1_re;
+            yim[q + stride] = e1_im;
+            yre[q + 2 * stride] = e2_re;
+            yim[q + 2 * stride] = e2_im;
+            yre[q + 3 * stride] = e3_re;
+            yim[q + 3 * stride] = e3_im;
+        } else { /* times w1, w2, w3 = cos - i sin */
+            yre[q + stride] = e1_re * cosines[0] + e1_im * sines[0];
+            yim[q + stride] = e1_im * cosines[0] - e1_re * sines[0];
+            yre[q + 2 * stride] = e2_re * cosines[1] + e2_im * sines[1];
+            yim[q + 2 * stride] = e2_im * cosines[1] - e2_re * sines[1];
+            yre[q + 3 * stride] = e3_re * cosines[2] + e3_im * sines[2];
+            yim[q + 3 * stride] = e3_im * cosines[2] - e3_re * sines[2];
+        }
+    }
+}
+
 /* One radix-4 pass over `stride` interleaved transforms of length n. */
 static void pass4(const na_fft *fft, size_t n, size_t stride, na_complex x, na_complex y) {
     const size_t quarter = n / 4;
     const size_t step = fft->length / n;
+#if defined(NA_HELIUM)
+    if (stride == 1 && quarter % 4 == 0) {
+        na_pass4_first(fft, n, x, y);
+        return;
+    }
+#endif
     for (size_t p = 0; p < quarter; p++) {
-        const float c1 = fft->cosine[p * step], s1 = fft->sine[p * step];
-        const float c2 = fft->cosine[2 * p * step], s2 = fft->sine[2 * p * step];
-        const float c3 = fft->cosine[3 * p * step], s3 = fft->sine[3 * p * step];
-        const float *restrict are = x.re + stride * p, *restrict aim = x.im + stride * p;
-        const float *restrict bre = are + stride * quarter, *restrict bim = aim + stride * quarter;
-        const float *restrict cre = bre + stride * quarter, *restrict cim = bim + stride * quarter;
-        const float *restrict dre = cre + stride * quarter, *restrict dim = cim + stride * quarter;
-        float *restrict yre = y.re + 4 * stride * p, *restrict yim = y.im + 4 * stride * p;
-        for (size_t q = 0; q < stride; q++) {
-            const float sum_ac_re = are[q] + cre[q], sum_ac_im = aim[q] + cim[q];
-            const float dif_ac_re = are[q] - cre[q], dif_ac_im = aim[q] - cim[q];
-            const float sum_bd_re = bre[q] + dre[q], sum_bd_im = bim[q] + dim[q];
-            const float dif_bd_re = bre[q] - dre[q], dif_bd_im = bim[q] - dim[q];
-            yre[q] = sum_ac_re + sum_bd_re;
-            yim[q] = sum_ac_im + sum_bd_im;
-            /* times w1, w2, w3 = cos - i sin; i times the difference of b and d turns it. */
-            const float e1_re = dif_ac_re + dif_bd_im, e1_im = dif_ac_im - dif_bd_re;
-            yre[q + stride] = e1_re * c1 + e1_im * s1;
-            yim[q + stride] = e1_im * c1 - e1_re * s1;
-            const float e2_re = sum_ac_re - sum_bd_re, e2_im = sum_ac_im - sum_bd_im;
-            yre[q + 2 * stride] = e2_re * c2 + e2_im * s2;
-            yim[q + 2 * stride] = e2_im * c2 - e2_re * s2;
-            const float e3_re = dif_ac_re - dif_bd_im, e3_im = dif_ac_im + dif_bd_re;
-            yre[q + 3 * stride] = e3_re * c3 + e3_im * s3;
-            yim[q + 3 * stride] = e3_im * c3 - e3_re * s3;
+        const na_complex from = {x.re + stride * p, x.im + stride * p};
+        const na_complex to = {y.re + 4 * stride * p, y.im + 4 * stride * p};
+        const size_t k = p * step;
+        const float cosines[] = {fft->cosine[k], fft->cosine[2 * k], fft->cosine[3 * k]};
+        const float sines[] = {fft->sine[k], fft->sine[2 * k], fft->sine[3 * k]};
+#if defined(NA_HELIUM)
+        if (stride % 4 == 0) {
+            if (p == 0) {
+                na_columns_x4(stride, stride * quarter, from, to, NULL, NULL);
+            } else {
+                na_columns_x4(stride, stride * quarter, from, to, cosines, sines);
+            }
+            continue;
+        }
+#endif
+        if (p == 0) {
+            columns(stride, stride * quarter, from, to, NULL, NULL);
+        } else {
+            columns(stride, stride * quarter, from, to, cosines, sines);
         }
     }
 }
@@ -74,7 +114,23 @@ void na_fft_forward(const na_fft *fft, na_complex packed, na_complex work, na_co
     spectrum.im[0] = 0.0f;
     spectrum.re[half] = z.re[0] - z.im[0];
     spectrum.im[half] = 0.0f;
-    for (size_t k = 1; k <= half / 2; k++) {
+    size_t k = 1;
+#if defined(NA_HELIUM)
+    for (; k + 3 < half / 2; k += 4) {
+        const na_complex_x4 low = na_load_x4(z, k), high = na_load_falling(z, half - k);
+        const float32x4_t c = vld1q_f32(fft->cosine + k), s = vld1q_f32(fft->sine + k);
+        const na_complex_x4 even = {vmulq_n_f32(vaddq_f32(low.re, high.re), 0.5f),
+                                    vmulq_n_f32(vsubq_f32(low.im, high.im), 0.5f)};
+        const na_complex_x4 odd = {vmulq_n_f32(vaddq_f32(low.im, high.im), 0.5f),
+                                   vmulq_n_f32(vsubq_f32(high.re, low.re), 0.5f)};
+        const na_complex_x4 turned = na_twiddle(odd, c, s);
+        const na_complex_x4 mirrored = {vsubq_f32(even.re, turned.re),
+                                        vsubq_f32(turned.im, even.im)};
+        na_store_x4(spectrum, k, na_add_x4(even, turned));
+        na_store_falling(spectrum, half - k, mirrored);
+    }
+#endif
+    for (; k <= half / 2; k++) {
         const size_t j = half - k;
         const float c = fft->cosine[k], s = fft->sine[k];
         /* The even samples' spectrum and, turned by the twiddle factor, the odd samples'. */
@@ -94,7 +150,25 @@ na_complex na_fft_inverse(const na_fft *fft, na_complex spectrum, na_complex pac
     const float scale = 1.0f / (float)fft->length;
     packed.re[0] = scale * (spectrum.re[0] + spectrum.re[half]);
     packed.im[0] = scale * (spectrum.re[0] - spectrum.re[half]);
-    for (size_t k = 1; k <= half / 2; k++) {
+    size_t k = 1;
+#if defined(NA_HELIUM)
+    for (; k + 3 < half / 2; k += 4) {
+        const na_complex_x4 low = na_load_x4(spectrum, k);
+        const na_complex_x4 high = na_load_falling(spectrum, half - k);
+        const float32x4_t c = vld1q_f32(fft->cosine + k), s = vld1q_f32(fft->sine + k);
+        const na_complex_x4 even = {vmulq_n_f32(vaddq_f32(low.re, high.re), scale),
+                                    vmulq_n_f32(vsubq_f32(low.im, high.im), scale)};
+        const na_complex_x4 turned = {vmulq_n_f32(vsubq_f32(low.re, high.re), scale),
+                                      vmulq_n_f32(vaddq_f32(low.im, high.im), scale)};
+        const na_complex_x4 odd = {
+            vsubq_f32(vmulq_f32(turned.re, c), vmulq_f32(turned.im, s)),
+            vaddq_f32(vmulq_f32(turned.im, c), vmulq_f32(turned.re, s))};
+        const na_complex_x4 mirrored = {vaddq_f32(even.re, odd.im), vsubq_f32(odd.re, even.im)};
+        na_store_x4(packed, k, na_add_turned(even, odd));
+        na_store_falling(packed, half - k, mirrored);
+    }
+#endif
+    for (; k <= half / 2; k++) {
         const size_t j = half - k;
         const float c = fft->cosine[k], s = fft->sine[k];
         const float even_re = scale * (spectrum.re[k] + spectrum.re[j]);

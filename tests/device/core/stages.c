@@ -98,7 +98,7 @@ float stage_ceiling_pa(float mpo_db_spl) {
 /* 0 if there is no such kernel here */
 int stage_multiply(int kernel, uint32_t rows, uint32_t columns, const int8_t *weights,
                    const int32_t *row_sums, const int16_t *x, int32_t *sums) {
-    const na_multiply multiply = na_find_kernel((neuroamp_kernel)kernel);
+    const na_multiply multiply = na_find_kernel((neuroamp_kernel)kernel, NA_ROWS).multiply;
     const na_matrix matrix = {rows, rows, columns, weights, NULL, row_sums, NULL};
     if (multiply == NULL) return 0;
     multiply(&matrix, x, sums);

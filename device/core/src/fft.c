@@ -52,6 +52,23 @@ static void pass4(const na_fft *fft, size_t n, size_t stride, na_complex x, na_c
         na_pass4_first(fft, n, x, y);
         return;
     }
+    /* The three passes of 256 points with their numbers as constants, and any other. */
+    if (n == 64 && stride == 4) {
+        na_pass4_x4(fft, 64, 4, x, y);
+        return;
+    }
+    if (n == 16 && stride == 16) {
+        na_pass4_x4(fft, 16, 16, x, y);
+        return;
+    }
+    if (n == 4 && stride == 64) {
+        na_pass4_x4(fft, 4, 64, x, y);
+        return;
+    }
+    if (stride % 4 == 0) {
+        na_pass4_x4(fft, n, stride, x, y);
+        return;
+    }
 #endif
     for (size_t p = 0; p < quarter; p++) {
         const na_complex from = {x.re + stride * p, x.im + stride * p};
@@ -59,16 +76,6 @@ static void pass4(const na_fft *fft, size_t n, size_t stride, na_complex x, na_c
         const size_t k = p * step;
         const float cosines[] = {fft->cosine[k], fft->cosine[2 * k], fft->cosine[3 * k]};
         const float sines[] = {fft->sine[k], fft->sine[2 * k], fft->sine[3 * k]};
-#if defined(NA_HELIUM)
-        if (stride % 4 == 0) {
-            if (p == 0) {
-                na_columns_x4(stride, stride * quarter, from, to, NULL, NULL);
-            } else {
-                na_columns_x4(stride, stride * quarter, from, to, cosines, sines);
-            }
-            continue;
-        }
-#endif
         if (p == 0) {
             columns(stride, stride * quarter, from, to, NULL, NULL);
         } else {

@@ -97,25 +97,64 @@ static void na_pass4_first(const na_fft *fft, size_t n, na_complex x, na_complex
     }
 }
 
-/* Butterflies p of `stride` interleaved transforms, four transforms at a time. */
-static inline void na_columns_x4(size_t stride, size_t across, na_complex x, na_complex y,
-                                 const float *cosines, const float *sines) {
+/* Butterflies p of `stride` interleaved transforms, four transforms at a time. In an order that
+ * keeps to eight vector registers; with constant distances all addresses are immediate. */
+__attribute__((always_inline)) static inline void
+na_columns_x4(size_t stride, size_t across, na_complex x, na_complex y, const float *cosines,
+              const float *sines) {
     for (size_t q = 0; q < stride; q += 4) {
-        const na_complex_x4 a = na_load_x4(x, q), b = na_load_x4(x, q + across);
-        const na_complex_x4 c = na_load_x4(x, q + 2 * across), d = na_load_x4(x, q + 3 * across);
-        const na_complex_x4 sum_ac = na_add_x4(a, c), dif_ac = na_sub_x4(a, c);
-        const na_complex_x4 sum_bd = na_add_x4(b, d), dif_bd = na_sub_x4(b, d);
-        na_complex_x4 e1 = na_sub_turned(dif_ac, dif_bd), e2 = na_sub_x4(sum_ac, sum_bd);
-        na_complex_x4 e3 = na_add_turned(dif_ac, dif_bd);
+        const float *re = x.re + q, *im = x.im + q;
+        float *to_re = y.re + q, *to_im = y.im + q;
+        float32x4_t a = vld1q_f32(re), c = vld1q_f32(re + 2 * across);
+        const float32x4_t sum_ac_re = vaddq_f32(a, c), dif_ac_re = vsubq_f32(a, c);
+        a = vld1q_f32(re + across);
+        c = vld1q_f32(re + 3 * across);
+        const float32x4_t sum_bd_re = vaddq_f32(a, c), dif_bd_re = vsubq_f32(a, c);
+        vst1q_f32(to_re, vaddq_f32(sum_ac_re, sum_bd_re));
+        const float32x4_t e2_re = vsubq_f32(sum_ac_re, sum_bd_re);
+        a = vld1q_f32(im);
+        c = vld1q_f32(im + 2 * across);
+        const float32x4_t sum_ac_im = vaddq_f32(a, c), dif_ac_im = vsubq_f32(a, c);
+        a = vld1q_f32(im + across);
+        c = vld1q_f32(im + 3 * across);
+        const float32x4_t sum_bd_im = vaddq_f32(a, c), dif_bd_im = vsubq_f32(a, c);
+        vst1q_f32(to_im, vaddq_f32(sum_ac_im, sum_bd_im));
+        na_complex_x4 e = {e2_re, vsubq_f32(sum_ac_im, sum_bd_im)};
         if (cosines != NULL) {
-            e1 = na_twiddle_by(e1, cosines[0], sines[0]);
-            e2 = na_twiddle_by(e2, cosines[1], sines[1]);
-            e3 = na_twiddle_by(e3, cosines[2], sines[2]);
+            e = na_twiddle_by(e, cosines[1], sines[1]);
         }
-        na_store_x4(y, q, na_add_x4(sum_ac, sum_bd));
-        na_store_x4(y, q + stride, e1);
-        na_store_x4(y, q + 2 * stride, e2);
-        na_store_x4(y, q + 3 * stride, e3);
+        vst1q_f32(to_re + 2 * stride, e.re);
+        vst1q_f32(to_im + 2 * stride, e.im);
+        e.re = vaddq_f32(dif_ac_re, dif_bd_im);
+        e.im = vsubq_f32(dif_ac_im, dif_bd_re);
+        if (cosines != NULL) {
+            e = na_twiddle_by(e, cosines[0], sines[0]);
+        }
+        vst1q_f32(to_re + stride, e.re);
+        vst1q_f32(to_im + stride, e.im);
+        e.re = vsubq_f32(dif_ac_re, dif_bd_im);
+        e.im = vaddq_f32(dif_ac_im, dif_bd_re);
+        if (cosines != NULL) {
+            e = na_twiddle_by(e, cosines[2], sines[2]);
+        }
+        vst1q_f32(to_re + 3 * stride, e.re);
+        vst1q_f32(to_im + 3 * stride, e.im);
+    }
+}
+
+/* A pass with a stride of at least four. */
+__attribute__((always_inline)) static inline void na_pass4_x4(const na_fft *fft, size_t n,
+                                                              size_t stride, na_complex x,
+                                                              na_complex y) {
+    const size_t quarter = n / 4, step = fft->length / n;
+    na_columns_x4(stride, stride * quarter, x, y, NULL, NULL);
+    for (size_t p = 1; p < quarter; p++) {
+        const na_complex from = {x.re + stride * p, x.im + stride * p};
+        const na_complex to = {y.re + 4 * stride * p, y.im + 4 * stride * p};
+        const size_t k = p * step;
+        const float cosines[] = {fft->cosine[k], fft->cosine[2 * k], fft->cosine[3 * k]};
+        const float sines[] = {fft->sine[k], fft->sine[2 * k], fft->sine[3 * k]};
+        na_columns_x4(stride, stride * quarter, from, to, cosines, sines);
     }
 }
 

@@ -53,6 +53,10 @@ void na_multiply_neon_dot(const na_matrix *matrix, const int16_t *x, int32_t *su
 #define NA_HELIUM 1
 void na_multiply_helium(const na_matrix *matrix, const int16_t *x, int32_t *sums);
 void na_update_helium(const na_cells *cells);
+
+/* Band gains [count], 0..1, from the sums of the output layer. */
+void na_gains_helium(const na_matrix *last, const int32_t *sums, const int16_t *sigmoid,
+                     float *output, size_t count);
 #elif defined(__GNUC__) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' &&             \
     defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
 #define NA_DSP 1

@@ -1,6 +1,7 @@
 #include "lstm.h"
 
 #include "elementary.h"
+#include "helium.h"
 
 #include <string.h>
 
@@ -37,6 +38,22 @@ static inline int32_t add_saturating(int32_t a, int32_t b) {
 static inline int16_t to_int16(float x) {
     const float bounded = na_clamp(x, -32767.0f, 32767.0f);
     return (int16_t)(bounded + (bounded >= 0.0f ? 0.5f : -0.5f));
+}
+
+/* Q13 of the net's features. */
+static void quantise(const float *features, size_t count, int16_t *q13) {
+    size_t i = 0;
+#if defined(NA_HELIUM)
+    for (; i + 4 <= count; i += 4) {
+        const float32x4_t scaled = vmulq_n_f32(vld1q_f32(features + i), Q13_ONE);
+        const float32x4_t bounded =
+            na_clamp_x4(scaled, vdupq_n_f32(-32767.0f), vdupq_n_f32(32767.0f));
+        vstrhq_s32(q13 + i, na_round_x4(bounded));
+    }
+#endif
+    for (; i < count; i++) {
+        q13[i] = to_int16(features[i] * Q13_ONE);
+    }
 }
 
 void na_lstm_layout(na_lstm *lstm, const na_model *model, na_arena *arena) {
@@ -133,15 +150,19 @@ static void step_layer(na_lstm *lstm, size_t layer, const int16_t *x, const int3
 void na_lstm_step(na_lstm *lstm, const float *features, float *output) {
     const na_model *model = lstm->model;
     const na_matrix *last = &model->output;
-    for (size_t i = 0; i < model->features; i++) {
-        lstm->features[i] = to_int16(features[i] * Q13_ONE);
-    }
+    quantise(features, model->features, lstm->features);
     const int16_t *x = lstm->features;
     for (size_t layer = 0; layer < model->shape.layers; layer++) {
         step_layer(lstm, layer, x, layer == 0 ? lstm->first_bias : model->input[layer].bias);
         x = lstm->hidden[layer];
     }
     lstm->kernel.multiply(last, x, lstm->input_sums);
+#if defined(NA_HELIUM)
+    if (model->layout == NA_TILES && model->profile.features == NA_BAND_LEVEL) {
+        na_gains_helium(last, lstm->input_sums, model->sigmoid, output, model->features);
+        return;
+    }
+#endif
     for (size_t i = 0; i < model->features; i++) {
         const int32_t z =
             last->bias[i] + multiply_high(lstm->input_sums[i], multiplier(model, last, i));

@@ -39,7 +39,7 @@ int stage_emulated_vnni(uint32_t rows, uint32_t columns, const int8_t *weights,
                         const int32_t *row_sums, const int16_t *x, int32_t *sums) {
 #if defined(NA_X86)
     const na_matrix matrix = {rows, rows, columns, weights, NULL, row_sums, NULL};
-    if (na_find_kernel(NEUROAMP_AVX2) == NULL) return 0;
+    if (na_find_kernel(NEUROAMP_AVX2, NA_ROWS).multiply == NULL) return 0;
     emulated_avx_vnni(&matrix, x, sums);
     return 1;
 #else

@@ -43,6 +43,7 @@ SECTIONS = {
     "metadata": 1,
     "profile": 2,
     "net": 3,
+    "layout": 4,
     "analysis_window": 16,
     "synthesis_window": 17,
     "cosine": 18,
@@ -89,7 +90,7 @@ def core_file(info: ModelInfo, weights: IntegerWeights | None) -> bytes:
         sections[SECTIONS["tanh"]] = tanh.astype("<i2").tobytes()
         for slot, matrix in _slots(weights):
             sections.update(_matrix_sections(slot, matrix))
-    return _assemble(sections)
+    return assemble(sections)
 
 
 def read_core_file(path: str | Path) -> tuple[ModelInfo, bytes]:
@@ -168,7 +169,8 @@ def read_sections(data: bytes, source: str | Path) -> dict[int, bytes]:
     return {name: data[offset : offset + length] for name, offset, length in table}
 
 
-def _assemble(sections: dict[int, bytes]) -> bytes:
+def assemble(sections: dict[int, bytes]) -> bytes:
+    """The file of these sections by identifier, with header, table, digest and CRC-32."""
     table, body = b"", b""
     start = _aligned(HEADER.size + len(sections) * ENTRY.size)
     for identifier, data in sections.items():

@@ -6,7 +6,8 @@ would cost, tools/measure_state_width.py measures. All of it is integer arithmet
 equals it exactly on every target.
 
 Fixed-point formats ('Qn': the number times 2^n): features and listener units Q13, hidden states
-and activations Q15, gate inputs Q14, cell states Q28 (bounded to -4..4 as in training).
+and activations Q15, gate inputs Q14, cell states Q29 (saturating, and so bounded to -4..4
+as in training).
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from neuroamp.features import AUDIOGRAM_SPAN_DB
 FEATURE_BITS = 13
 GATE_BITS = 14
 HIDDEN_BITS = 15
-CELL_BITS = 28
-CELL_BOUND = 4.0
+CELL_BITS = 29
 
 MULTIPLIER_BITS = 31
 MAX_MULTIPLIER = 1 << 29
@@ -151,9 +151,8 @@ class IntegerNet:
         candidate = self._activate(self._tanh, z_candidate)
         give = self._activate(self._sigmoid, z_give)
         kept = shift_right(self.cell[layer] * (keep << 16), MULTIPLIER_BITS)
-        bound = int(CELL_BOUND) << CELL_BITS
         added = shift_right(take * candidate, 2 * HIDDEN_BITS - CELL_BITS)
-        self.cell[layer] = np.clip(kept + added, -bound, bound)
+        self.cell[layer] = np.clip(kept + added, -(1 << 31), (1 << 31) - 1)
         squashed = self._activate(self._tanh, shift_right(self.cell[layer], CELL_BITS - GATE_BITS))
         self.hidden[layer] = shift_right(give * squashed, HIDDEN_BITS)
         return self.hidden[layer]

@@ -2,6 +2,7 @@
 #include "chain.h"
 
 #include "elementary.h"
+#include "loops.h"
 #include "net_features.h"
 
 #include <string.h>
@@ -35,7 +36,7 @@ const char *neuroamp_status_text(neuroamp_status status) {
     case NEUROAMP_BAD_FITTING:
         return "the fitting has a value that is out of its range";
     case NEUROAMP_NOT_SUPPORTED:
-        return "this processor does not have that kernel";
+        return "this processor does not have that kernel, or the model is packed for another";
     }
     return "unknown status";
 }
@@ -139,6 +140,10 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     if (status != NEUROAMP_OK) {
         return status;
     }
+    const neuroamp_kernel fastest = na_fastest_kernel(found.layout);
+    if (fastest == NEUROAMP_KERNELS) {
+        return NEUROAMP_NOT_SUPPORTED;
+    }
     if (memory_bytes < needed_bytes(&found)) {
         return NEUROAMP_TOO_LITTLE_MEMORY;
     }
@@ -149,7 +154,8 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     made->ear = ear;
     made->net_enabled = 1;
     layout(made, &arena);
-    neuroamp_use_kernel(made, na_fastest_kernel());
+    made->kernel = fastest;
+    made->lstm.kernel = na_find_kernel(fastest, found.layout);
     const float step_s = (float)(found.profile.hop * found.profile.hops_per_step) /
                          (float)found.profile.sample_rate_hz;
     made->missed_decay = 1.0f + na_expm1(-step_s / MISSED_DECAY_S);
@@ -209,24 +215,15 @@ static void step_net(neuroamp *chain) {
 
 static void update_gains(neuroamp *chain) {
     const na_model *model = &chain->model;
-    const na_complex spectrum = chain->transform.spectrum;
-    for (size_t i = 0; i < model->bins; i++) {
-        const float square = spectrum.re[i] * spectrum.re[i] + spectrum.im[i] * spectrum.im[i];
-        chain->power[i] = square * model->power_scale[i];
-    }
+    na_powers(chain->transform.spectrum, model->power_scale, chain->power, model->bins);
     na_wdrc_step(&chain->wdrc, chain->power, chain->prescribed_db);
     if (model->shape.layers > 0) {
         step_net(chain);
     }
     const int is_bounded = model->profile.features == NA_BAND_LEVEL && !chain->is_first_step;
     const float slope_db = is_bounded ? GAIN_SLOPE_DB : 1e6f;
-    const float strength = chain->fitting.noise_reduction;
-    for (size_t i = 0; i < model->bins; i++) {
-        const float wanted_db = chain->prescribed_db[i] + strength * chain->net_db[i];
-        const float last_db = chain->gain_db[i];
-        chain->gain_db[i] = na_clamp(wanted_db, last_db - slope_db, last_db + slope_db);
-        chain->gain[i] = na_factor_from_db(chain->gain_db[i]);
-    }
+    na_next_gains(chain->prescribed_db, chain->net_db, chain->fitting.noise_reduction, slope_db,
+                  chain->gain_db, chain->gain, model->bins);
     chain->is_first_step = 0;
     chain->counts.steps++;
 }
@@ -245,7 +242,6 @@ static void make_finite(neuroamp *chain, float *samples, size_t count) {
 
 static void process_hop(neuroamp *chain) {
     const na_model *model = &chain->model;
-    const na_complex spectrum = chain->transform.spectrum;
     na_stats *stats = &chain->stats;
     const uint64_t start = na_now(stats);
     make_finite(chain, chain->incoming, model->profile.hop);
@@ -256,10 +252,7 @@ static void process_hop(neuroamp *chain) {
         now = na_count_time(stats, NEUROAMP_GAINS, now);
     }
     chain->hop_in_step = (chain->hop_in_step + 1) % model->profile.hops_per_step;
-    for (size_t i = 0; i < model->bins; i++) {
-        spectrum.re[i] *= chain->gain[i];
-        spectrum.im[i] *= chain->gain[i];
-    }
+    na_apply_gains(chain->transform.spectrum, chain->gain, model->bins);
     na_synthesise(&chain->transform, chain->outgoing);
     now = na_count_time(stats, NEUROAMP_SYNTHESIS, now);
     na_limit(&chain->limiter, chain->outgoing, model->profile.hop);
@@ -299,13 +292,12 @@ void neuroamp_insertion_gain_db(const neuroamp *chain, float *gain_db) {
 }
 
 neuroamp_status neuroamp_use_kernel(neuroamp *chain, neuroamp_kernel kernel) {
-    const na_multiply multiply = na_find_kernel(kernel);
-    if (multiply == NULL) {
+    const na_kernel found = na_find_kernel(kernel, chain->model.layout);
+    if (found.multiply == NULL) {
         return NEUROAMP_NOT_SUPPORTED;
     }
     chain->kernel = kernel;
-    chain->lstm.multiply = multiply;
-    chain->lstm.step_cells = na_find_cell(kernel);
+    chain->lstm.kernel = found;
     return NEUROAMP_OK;
 }
 

@@ -3,63 +3,128 @@
  * packing of a real signal into a complex one of half the length. */
 #include "fft.h"
 
-/* Before a loop whose turns do not depend on each other, which a compiler cannot see. */
-#if defined(__clang__)
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define INDEPENDENT _Pragma("GCC ivdep")
-#else
-#define INDEPENDENT
-#endif
+#include "fft_helium.h"
+#include "kernels.h"
 
-/* cos - i sin of an angle, of twice and of three times that angle. */
-typedef struct twiddles {
-    float c1, s1, c2, s2, c3, s3;
-} twiddles;
-
-static inline twiddles twiddles_at(const na_fft *fft, size_t k) {
-    return (twiddles){fft->cosine[k],     fft->sine[k],     fft->cosine[2 * k],
-                      fft->sine[2 * k],   fft->cosine[3 * k], fft->sine[3 * k]};
-}
-
-/* One radix-4 butterfly: from x[at], x[at + gap], ... to y[to], y[to + stride], ... */
-static inline void butterfly(na_complex x, size_t at, size_t gap, na_complex y, size_t to,
-                             size_t stride, twiddles w) {
-    const size_t b = at + gap, c = b + gap, d = c + gap;
-    const float sum_ac_re = x.re[at] + x.re[c], sum_ac_im = x.im[at] + x.im[c];
-    const float dif_ac_re = x.re[at] - x.re[c], dif_ac_im = x.im[at] - x.im[c];
-    const float sum_bd_re = x.re[b] + x.re[d], sum_bd_im = x.im[b] + x.im[d];
-    const float dif_bd_re = x.re[b] - x.re[d], dif_bd_im = x.im[b] - x.im[d];
-    /* i times the difference of b and d turns it. */
-    const float e1_re = dif_ac_re + dif_bd_im, e1_im = dif_ac_im - dif_bd_re;
-    const float e2_re = sum_ac_re - sum_bd_re, e2_im = sum_ac_im - sum_bd_im;
-    const float e3_re = dif_ac_re - dif_bd_im, e3_im = dif_ac_im + dif_bd_re;
-    y.re[to] = sum_ac_re + sum_bd_re;
-    y.re[to + stride] = e1_re * w.c1 + e1_im * w.s1;
-    y.re[to + 2 * stride] = e2_re * w.c2 + e2_im * w.s2;
-    y.re[to + 3 * stride] = e3_re * w.c3 + e3_im * w.s3;
-    y.im[to] = sum_ac_im + sum_bd_im;
-    y.im[to + stride] = e1_im * w.c1 - e1_re * w.s1;
-    y.im[to + 2 * stride] = e2_im * w.c2 - e2_re * w.s2;
-    y.im[to + 3 * stride] = e3_im * w.c3 - e3_re * w.s3;
-}
-
-/* The first radix-4 pass, over one transform of half the real length: a vector is neighbours. */
-static void first_pass4(const na_fft *fft, na_complex x, na_complex y) {
-    const size_t quarter = fft->length / 8;
-    INDEPENDENT
-    for (size_t p = 0; p < quarter; p++) {
-        butterfly(x, p, quarter, y, 4 * p, 1, twiddles_at(fft, 2 * p));
+/* Butterfly p of `stride` interleaved transforms whose quarters are `across` apart; twiddle factors
+ * of the second to fourth result, or null where all are one. */
+static inline void columns(size_t stride, size_t across, na_complex x, na_complex y,
+                           const float *cosines, const float *sines) {
+    const float *restrict are = x.re, *restrict aim = x.im;
+    const float *restrict bre = are + across, *restrict bim = aim + across;
+    const float *restrict cre = bre + across, *restrict cim = bim + across;
+    const float *restrict dre = cre + across, *restrict dim = cim + across;
+    float *restrict yre = y.re, *restrict yim = y.im;
+    for (size_t q = 0; q < stride; q++) {
+        const float sum_ac_re = are[q] + cre[q], sum_ac_im = aim[q] + cim[q];
+        const float dif_ac_re = are[q] - cre[q], dif_ac_im = aim[q] - cim[q];
+        const float sum_bd_re = bre[q] + dre[q], sum_bd_im = bim[q] + dim[q];
+        const float dif_bd_re = bre[q] - dre[q], dif_bd_im = bim[q] - dim[q];
+        /* i times the difference of b and d turns it. */
+        const float e1_re = dif_ac_re + dif_bd_im, e1_im = dif_ac_im - dif_bd_re;
+        const float e2_re = sum_ac_re - sum_bd_re, e2_im = sum_ac_im - sum_bd_im;
+        const float e3_re = dif_ac_re - dif_bd_im, e3_im = dif_ac_im + dif_bd_re;
+        yre[q] = sum_ac_re + sum_bd_re;
+        yim[q] = sum_ac_im + sum_bd_im;
+        if (cosines == NULL) {
+            yre[q + stride] = e1_re;
+            yim[q + stride] = e1_im;
+            yre[q + 2 * stride] = e2_re;
+            yim[q + 2 * stride] = e2_im;
+            yre[q + 3 * stride] = e3_re;
+            yim[q + 3 * stride] = e3_im;
+        } else { /* times w1, w2, w3 = cos - i sin */
+            yre[q + stride] = e1_re * cosines[0] + e1_im * sines[0];
+            yim[q + stride] = e1_im * cosines[0] - e1_re * sines[0];
+            yre[q + 2 * stride] = e2_re * cosines[1] + e2_im * sines[1];
+            yim[q + 2 * stride] = e2_im * cosines[1] - e2_re * sines[1];
+            yre[q + 3 * stride] = e3_re * cosines[2] + e3_im * sines[2];
+            yim[q + 3 * stride] = e3_im * cosines[2] - e3_re * sines[2];
+        }
     }
 }
 
-/* One radix-4 pass over `stride` interleaved transforms of length n: a vector is several. */
+#if defined(NA_X86) || defined(NA_ARM64)
+
+/* Before a loop whose turns do not depend on each other, which a compiler cannot see. */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+/* The first pass, over one transform: a vector is neighbouring butterflies, each with twiddle
+ * factors of its own. The same operations as `columns`. */
+static void first_pass4(const na_fft *fft, size_t n, na_complex x, na_complex y) {
+    const size_t quarter = n / 4, step = fft->length / n;
+    columns(1, quarter, x, y, NULL, NULL);
+    INDEPENDENT
+    for (size_t p = 1; p < quarter; p++) {
+        const size_t k = p * step, b = p + quarter, c = b + quarter, d = c + quarter;
+        const float sum_ac_re = x.re[p] + x.re[c], sum_ac_im = x.im[p] + x.im[c];
+        const float dif_ac_re = x.re[p] - x.re[c], dif_ac_im = x.im[p] - x.im[c];
+        const float sum_bd_re = x.re[b] + x.re[d], sum_bd_im = x.im[b] + x.im[d];
+        const float dif_bd_re = x.re[b] - x.re[d], dif_bd_im = x.im[b] - x.im[d];
+        const float e1_re = dif_ac_re + dif_bd_im, e1_im = dif_ac_im - dif_bd_re;
+        const float e2_re = sum_ac_re - sum_bd_re, e2_im = sum_ac_im - sum_bd_im;
+        const float e3_re = dif_ac_re - dif_bd_im, e3_im = dif_ac_im + dif_bd_re;
+        const float c1 = fft->cosine[k], c2 = fft->cosine[2 * k], c3 = fft->cosine[3 * k];
+        const float s1 = fft->sine[k], s2 = fft->sine[2 * k], s3 = fft->sine[3 * k];
+        y.re[4 * p] = sum_ac_re + sum_bd_re;
+        y.re[4 * p + 1] = e1_re * c1 + e1_im * s1;
+        y.re[4 * p + 2] = e2_re * c2 + e2_im * s2;
+        y.re[4 * p + 3] = e3_re * c3 + e3_im * s3;
+        y.im[4 * p] = sum_ac_im + sum_bd_im;
+        y.im[4 * p + 1] = e1_im * c1 - e1_re * s1;
+        y.im[4 * p + 2] = e2_im * c2 - e2_re * s2;
+        y.im[4 * p + 3] = e3_im * c3 - e3_re * s3;
+    }
+}
+
+#endif
+
+/* One radix-4 pass over `stride` interleaved transforms of length n. */
 static void pass4(const na_fft *fft, size_t n, size_t stride, na_complex x, na_complex y) {
-    for (size_t p = 0; p < n / 4; p++) {
-        const twiddles w = twiddles_at(fft, p * (fft->length / n));
-        INDEPENDENT
-        for (size_t q = 0; q < stride; q++) {
-            butterfly(x, stride * p + q, stride * n / 4, y, 4 * stride * p + q, stride, w);
+    const size_t quarter = n / 4;
+    const size_t step = fft->length / n;
+#if defined(NA_HELIUM)
+    if (stride == 1 && quarter % 4 == 0) {
+        na_pass4_first(fft, n, x, y);
+        return;
+    }
+    /* The three passes of 256 points with their numbers as constants, and any other. */
+    if (n == 64 && stride == 4) {
+        na_pass4_x4(fft, 64, 4, x, y);
+        return;
+    }
+    if (n == 16 && stride == 16) {
+        na_pass4_x4(fft, 16, 16, x, y);
+        return;
+    }
+    if (n == 4 && stride == 64) {
+        na_pass4_x4(fft, 4, 64, x, y);
+        return;
+    }
+    if (stride % 4 == 0) {
+        na_pass4_x4(fft, n, stride, x, y);
+        return;
+    }
+#elif defined(NA_X86) || defined(NA_ARM64)
+    if (stride == 1) {
+        first_pass4(fft, n, x, y);
+        return;
+    }
+#endif
+    for (size_t p = 0; p < quarter; p++) {
+        const na_complex from = {x.re + stride * p, x.im + stride * p};
+        const na_complex to = {y.re + 4 * stride * p, y.im + 4 * stride * p};
+        const size_t k = p * step;
+        const float cosines[] = {fft->cosine[k], fft->cosine[2 * k], fft->cosine[3 * k]};
+        const float sines[] = {fft->sine[k], fft->sine[2 * k], fft->sine[3 * k]};
+        if (p == 0) {
+            columns(stride, stride * quarter, from, to, NULL, NULL);
+        } else {
+            columns(stride, stride * quarter, from, to, cosines, sines);
         }
     }
 }
@@ -81,11 +146,7 @@ static na_complex transform(const na_fft *fft, na_complex x, na_complex work) {
     const size_t points = fft->length / 2;
     size_t stride = 1;
     while (points / stride >= 4) {
-        if (stride == 1) {
-            first_pass4(fft, x, work);
-        } else {
-            pass4(fft, points / stride, stride, x, work);
-        }
+        pass4(fft, points / stride, stride, x, work);
         const na_complex result = work;
         work = x;
         x = result;
@@ -105,7 +166,23 @@ void na_fft_forward(const na_fft *fft, na_complex packed, na_complex work, na_co
     spectrum.im[0] = 0.0f;
     spectrum.re[half] = z.re[0] - z.im[0];
     spectrum.im[half] = 0.0f;
-    for (size_t k = 1; k <= half / 2; k++) {
+    size_t k = 1;
+#if defined(NA_HELIUM)
+    for (; k + 3 < half / 2; k += 4) {
+        const na_complex_x4 low = na_load_x4(z, k), high = na_load_falling(z, half - k);
+        const float32x4_t c = vld1q_f32(fft->cosine + k), s = vld1q_f32(fft->sine + k);
+        const na_complex_x4 even = {vmulq_n_f32(vaddq_f32(low.re, high.re), 0.5f),
+                                    vmulq_n_f32(vsubq_f32(low.im, high.im), 0.5f)};
+        const na_complex_x4 odd = {vmulq_n_f32(vaddq_f32(low.im, high.im), 0.5f),
+                                   vmulq_n_f32(vsubq_f32(high.re, low.re), 0.5f)};
+        const na_complex_x4 turned = na_twiddle(odd, c, s);
+        const na_complex_x4 mirrored = {vsubq_f32(even.re, turned.re),
+                                        vsubq_f32(turned.im, even.im)};
+        na_store_x4(spectrum, k, na_add_x4(even, turned));
+        na_store_falling(spectrum, half - k, mirrored);
+    }
+#endif
+    for (; k <= half / 2; k++) {
         const size_t j = half - k;
         const float c = fft->cosine[k], s = fft->sine[k];
         /* The even samples' spectrum and, turned by the twiddle factor, the odd samples'. */
@@ -125,7 +202,25 @@ na_complex na_fft_inverse(const na_fft *fft, na_complex spectrum, na_complex pac
     const float scale = 1.0f / (float)fft->length;
     packed.re[0] = scale * (spectrum.re[0] + spectrum.re[half]);
     packed.im[0] = scale * (spectrum.re[0] - spectrum.re[half]);
-    for (size_t k = 1; k <= half / 2; k++) {
+    size_t k = 1;
+#if defined(NA_HELIUM)
+    for (; k + 3 < half / 2; k += 4) {
+        const na_complex_x4 low = na_load_x4(spectrum, k);
+        const na_complex_x4 high = na_load_falling(spectrum, half - k);
+        const float32x4_t c = vld1q_f32(fft->cosine + k), s = vld1q_f32(fft->sine + k);
+        const na_complex_x4 even = {vmulq_n_f32(vaddq_f32(low.re, high.re), scale),
+                                    vmulq_n_f32(vsubq_f32(low.im, high.im), scale)};
+        const na_complex_x4 turned = {vmulq_n_f32(vsubq_f32(low.re, high.re), scale),
+                                      vmulq_n_f32(vaddq_f32(low.im, high.im), scale)};
+        const na_complex_x4 odd = {
+            vsubq_f32(vmulq_f32(turned.re, c), vmulq_f32(turned.im, s)),
+            vaddq_f32(vmulq_f32(turned.im, c), vmulq_f32(turned.re, s))};
+        const na_complex_x4 mirrored = {vaddq_f32(even.re, odd.im), vsubq_f32(odd.re, even.im)};
+        na_store_x4(packed, k, na_add_turned(even, odd));
+        na_store_falling(packed, half - k, mirrored);
+    }
+#endif
+    for (; k <= half / 2; k++) {
         const size_t j = half - k;
         const float c = fft->cosine[k], s = fft->sine[k];
         const float even_re = scale * (spectrum.re[k] + spectrum.re[j]);

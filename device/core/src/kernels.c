@@ -1,4 +1,4 @@
-/* The reference kernel, and which kernels this processor has. */
+/* The reference multiply, and which kernels this processor has. */
 #include "kernels.h"
 
 #if defined(NA_X86)
@@ -57,7 +57,8 @@ static int is_present(neuroamp_kernel kernel) {
 
 #endif
 
-na_multiply na_find_kernel(neuroamp_kernel kernel) {
+/* The multiply of a kernel for plain rows. */
+static na_multiply find_multiply(neuroamp_kernel kernel) {
     switch (kernel) {
     case NEUROAMP_PLAIN:
         return na_multiply_plain;
@@ -79,23 +80,34 @@ na_multiply na_find_kernel(neuroamp_kernel kernel) {
     }
 }
 
-na_cell na_find_cell(neuroamp_kernel kernel) {
-#if defined(NA_X86)
-    if (kernel != NEUROAMP_PLAIN && na_find_kernel(kernel) != NULL) {
-        return na_cell_avx2; /* every x86 kernel but the plain one needs AVX2 */
+na_kernel na_find_kernel(neuroamp_kernel kernel, na_layout layout) {
+#if defined(NA_DSP)
+    if (layout == NA_PAIRS && kernel == NEUROAMP_DSP) {
+        return (na_kernel){na_multiply_dsp, na_update_dsp};
     }
-#else
-    (void)kernel;
+#elif defined(NA_HELIUM)
+    if (layout == NA_TILES && kernel == NEUROAMP_HELIUM) {
+        return (na_kernel){na_multiply_helium, na_update_helium};
+    }
 #endif
-    return na_cell_plain;
+    const na_multiply multiply = layout == NA_ROWS ? find_multiply(kernel) : NULL;
+    if (multiply == NULL) {
+        return (na_kernel){NULL, NULL};
+    }
+#if defined(NA_X86)
+    if (kernel != NEUROAMP_PLAIN) { /* every other x86 kernel needs AVX2 */
+        return (na_kernel){multiply, na_update_avx2};
+    }
+#endif
+    return (na_kernel){multiply, na_update_plain};
 }
 
-neuroamp_kernel na_fastest_kernel(void) {
+neuroamp_kernel na_fastest_kernel(na_layout layout) {
     /* The enumeration goes from the slowest to the fastest within each family. */
-    for (int kernel = NEUROAMP_KERNELS - 1; kernel > NEUROAMP_PLAIN; kernel--) {
-        if (na_find_kernel((neuroamp_kernel)kernel) != NULL) {
+    for (int kernel = NEUROAMP_KERNELS - 1; kernel >= NEUROAMP_PLAIN; kernel--) {
+        if (na_find_kernel((neuroamp_kernel)kernel, layout).multiply != NULL) {
             return (neuroamp_kernel)kernel;
         }
     }
-    return NEUROAMP_PLAIN;
+    return NEUROAMP_KERNELS;
 }

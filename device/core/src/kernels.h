@@ -1,55 +1,69 @@
-/* The inner loops of the net that are worth a version per processor: int8 matrix times int16 vector,
- * and from the gates' sums to the next states. */
+/* The two inner loops that are worth a version per processor: int8 matrix times int16 vector, and
+ * what becomes of an LSTM layer's sums. All versions give the same bits. */
 #ifndef NA_KERNELS_H
 #define NA_KERNELS_H
 
 #include "model.h"
 
 /* sums[r] = the sum over c of weights[r][c] * x[c], exact, for r < padded_rows; x has `columns`
- * values. The model's reader made sure that no sum overflows. */
+ * values and is aligned to 16 bytes. The model's reader made sure that no sum overflows. */
 typedef void (*na_multiply)(const na_matrix *matrix, const int16_t *x, int32_t *sums);
 
-/* The cell state's bound, 4 in Q28. */
-#define NA_CELL_BOUND_Q28 (1 << 30)
-
-/* One layer's gates before their activations, gate by gate: input, forget, candidate, output. */
-typedef struct na_gates {
-    size_t width; /* units; the arrays have four rows a unit */
-    const int32_t *bias;
-    const int32_t *input_sums;
-    const int32_t *input_multipliers;
+/* One LSTM layer between its sums and its next states; rows of gates as in the model's layout. */
+typedef struct na_cells {
+    const int32_t *input_sums; /* [4 width] */
     const int32_t *recurrent_sums;
+    const int32_t *input_multipliers;
     const int32_t *recurrent_multipliers;
+    const int32_t *bias;    /* Q14 */
     const int16_t *sigmoid; /* [NA_ACTIVATION_POINTS] */
     const int16_t *tanh;
-} na_gates;
+    int32_t *cell;   /* [width], Q29 */
+    int16_t *hidden; /* [width], Q15 */
+    size_t width;
+    size_t first; /* units before this one are done */
+} na_cells;
 
-/* The next states of the units from `first` on: cell in Q28, hidden in Q15. */
-typedef void (*na_cell)(const na_gates *gates, size_t first, int32_t *cell, int16_t *hidden);
+typedef void (*na_update)(const na_cells *cells);
 
-/* The gates' version that goes with a kernel. */
-na_cell na_find_cell(neuroamp_kernel kernel);
+typedef struct na_kernel {
+    na_multiply multiply;
+    na_update update;
+} na_kernel;
 
-void na_cell_plain(const na_gates *gates, size_t first, int32_t *cell, int16_t *hidden);
+/* The functions of a kernel for matrices of a layout; null ones where this build or this processor
+ * does not have it, or it takes another layout. */
+na_kernel na_find_kernel(neuroamp_kernel kernel, na_layout layout);
 
-/* The multiply of a kernel; null where this build or this processor does not have it. */
-na_multiply na_find_kernel(neuroamp_kernel kernel);
-
-/* The fastest kernel that this processor has. */
-neuroamp_kernel na_fastest_kernel(void);
+/* The fastest kernel that this processor has for a layout; NEUROAMP_KERNELS: none. */
+neuroamp_kernel na_fastest_kernel(na_layout layout);
 
 void na_multiply_plain(const na_matrix *matrix, const int16_t *x, int32_t *sums);
+void na_update_plain(const na_cells *cells);
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define NA_X86 1
 void na_multiply_avx2(const na_matrix *matrix, const int16_t *x, int32_t *sums);
 void na_multiply_avx_vnni(const na_matrix *matrix, const int16_t *x, int32_t *sums);
 void na_multiply_avx512_vnni(const na_matrix *matrix, const int16_t *x, int32_t *sums);
-void na_cell_avx2(const na_gates *gates, size_t first, int32_t *cell, int16_t *hidden);
+void na_update_avx2(const na_cells *cells);
 #elif defined(__aarch64__) && defined(__GNUC__)
 #define NA_ARM64 1
 void na_multiply_neon(const na_matrix *matrix, const int16_t *x, int32_t *sums);
 void na_multiply_neon_dot(const na_matrix *matrix, const int16_t *x, int32_t *sums);
+#elif defined(__GNUC__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
+#define NA_HELIUM 1
+void na_multiply_helium(const na_matrix *matrix, const int16_t *x, int32_t *sums);
+void na_update_helium(const na_cells *cells);
+
+/* Band gains [count], 0..1, from the sums of the output layer. */
+void na_gains_helium(const na_matrix *last, const int32_t *sums, const int16_t *sigmoid,
+                     float *output, size_t count);
+#elif defined(__GNUC__) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' &&             \
+    defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
+#define NA_DSP 1
+void na_multiply_dsp(const na_matrix *matrix, const int16_t *x, int32_t *sums);
+void na_update_dsp(const na_cells *cells);
 #endif
 
 #endif

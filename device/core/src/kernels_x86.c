@@ -173,40 +173,49 @@ static inline __m256i activate(const int16_t *table, __m256i z) {
 }
 
 TARGET("avx2")
-static inline __m256i gate_input(const na_gates *g, size_t row) {
-    const __m256i input = multiply_high(eight(g->input_sums + row), eight(g->input_multipliers + row));
+static inline __m256i gate_input(const na_cells *c, size_t row) {
+    const __m256i input = multiply_high(eight(c->input_sums + row), eight(c->input_multipliers + row));
     const __m256i recurrent =
-        multiply_high(eight(g->recurrent_sums + row), eight(g->recurrent_multipliers + row));
-    return _mm256_add_epi32(eight(g->bias + row), _mm256_add_epi32(input, recurrent));
+        multiply_high(eight(c->recurrent_sums + row), eight(c->recurrent_multipliers + row));
+    return _mm256_add_epi32(eight(c->bias + row), _mm256_add_epi32(input, recurrent));
+}
+
+/* A sum overflowed where its sign is neither term's; what then counts is the sign of the first. */
+TARGET("avx2")
+static inline __m256i add_saturating(__m256i a, __m256i b) {
+    const __m256i sum = _mm256_add_epi32(a, b);
+    const __m256i overflowed =
+        _mm256_and_si256(_mm256_xor_si256(a, sum), _mm256_xor_si256(b, sum));
+    const __m256i end = _mm256_xor_si256(_mm256_srai_epi32(a, 31), _mm256_set1_epi32(INT32_MAX));
+    return _mm256_blendv_epi8(sum, end, _mm256_srai_epi32(overflowed, 31));
 }
 
 TARGET("avx2")
-void na_cell_avx2(const na_gates *g, size_t first, int32_t *cell, int16_t *hidden) {
-    const size_t width = g->width;
-    const __m256i bound = _mm256_set1_epi32(NA_CELL_BOUND_Q28);
-    size_t i = first;
+void na_update_avx2(const na_cells *c) {
+    const size_t width = c->width;
+    const __m256i one = _mm256_set1_epi32(1);
+    size_t i = c->first;
     for (; i + 8 <= width; i += 8) {
-        const __m256i take = activate(g->sigmoid, gate_input(g, i));
-        const __m256i keep = activate(g->sigmoid, gate_input(g, i + width));
-        const __m256i candidate = activate(g->tanh, gate_input(g, i + 2 * width));
-        const __m256i give = activate(g->sigmoid, gate_input(g, i + 3 * width));
-        const __m256i kept = multiply_high(eight(cell + i), _mm256_slli_epi32(keep, 16));
-        const __m256i taken = _mm256_srai_epi32(
-            _mm256_add_epi32(_mm256_mullo_epi32(take, candidate), _mm256_set1_epi32(2)), 2);
-        const __m256i next = _mm256_add_epi32(kept, taken);
-        const __m256i bounded = _mm256_max_epi32(
-            _mm256_min_epi32(next, bound), _mm256_sub_epi32(_mm256_setzero_si256(), bound));
-        _mm256_storeu_si256((__m256i *)(void *)(cell + i), bounded);
-        const __m256i q14 = _mm256_srai_epi32(
-            _mm256_add_epi32(bounded, _mm256_set1_epi32(1 << 13)), 14);
-        const __m256i product = _mm256_mullo_epi32(give, activate(g->tanh, q14));
+        const __m256i take = activate(c->sigmoid, gate_input(c, i));
+        const __m256i keep = activate(c->sigmoid, gate_input(c, i + width));
+        const __m256i candidate = activate(c->tanh, gate_input(c, i + 2 * width));
+        const __m256i give = activate(c->sigmoid, gate_input(c, i + 3 * width));
+        const __m256i kept = multiply_high(eight(c->cell + i), _mm256_slli_epi32(keep, 16));
+        const __m256i taken =
+            _mm256_srai_epi32(_mm256_add_epi32(_mm256_mullo_epi32(take, candidate), one), 1);
+        const __m256i next = add_saturating(kept, taken);
+        _mm256_storeu_si256((__m256i *)(void *)(c->cell + i), next);
+        const __m256i q14 = _mm256_srai_epi32(_mm256_add_epi32(_mm256_srai_epi32(next, 14), one), 1);
+        const __m256i product = _mm256_mullo_epi32(give, activate(c->tanh, q14));
         const __m256i output =
             _mm256_srai_epi32(_mm256_add_epi32(product, _mm256_set1_epi32(1 << 14)), 15);
         const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(output),
                                                _mm256_extracti128_si256(output, 1));
-        _mm_storeu_si128((__m128i *)(void *)(hidden + i), packed);
+        _mm_storeu_si128((__m128i *)(void *)(c->hidden + i), packed);
     }
-    na_cell_plain(g, i, cell, hidden);
+    na_cells rest = *c;
+    rest.first = i;
+    na_update_plain(&rest);
 }
 
 #else

@@ -1,8 +1,8 @@
 /* The integer LSTM net: int8 weights, int16 inputs and hidden states, int32 cell states.
  *
  * Fixed-point formats: features and listener units Q13, hidden states and activations Q15, gate
- * inputs Q14, cell states Q28 (bounded to -4..4, as in training). Every operation is an integer
- * one, so all targets give the same bits; neuroamp/integer_net.py is the readable reference. */
+ * inputs Q14, cell states Q29 (saturating, and so bounded to -4..4 as in training). Every
+ * operation is an integer one, so all targets give the same bits; neuroamp/integer_net.py is the readable reference. */
 #ifndef NA_LSTM_H
 #define NA_LSTM_H
 
@@ -11,12 +11,11 @@
 
 typedef struct na_lstm {
     const na_model *model;
-    na_multiply multiply;
-    na_cell step_cells;
+    na_kernel kernel;
     int16_t *features;              /* [input[0].columns], Q13 */
     int32_t *first_bias;            /* [4 widths[0]], Q14: with the listener's part */
     int16_t *hidden[NA_MAX_LAYERS]; /* [recurrent[i].columns], Q15 */
-    int32_t *cell[NA_MAX_LAYERS];   /* [widths[i]], Q28 */
+    int32_t *cell[NA_MAX_LAYERS];   /* [widths[i]], Q29 */
     int32_t *input_sums;            /* [the most padded rows of any matrix] */
     int32_t *recurrent_sums;
 } na_lstm;

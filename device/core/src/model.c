@@ -18,6 +18,7 @@ enum {
 enum {
     SECTION_PROFILE = 2,
     SECTION_NET = 3,
+    SECTION_LAYOUT = 4, /* absent: NA_ROWS */
     SECTION_ANALYSIS_WINDOW = 16,
     SECTION_SYNTHESIS_WINDOW,
     SECTION_COSINE,
@@ -50,6 +51,7 @@ enum {
 typedef struct file {
     const uint8_t *data;
     uint32_t sections;
+    na_layout layout;
     int is_sound; /* cleared by whatever is missing or out of range */
 } file;
 
@@ -101,6 +103,18 @@ static const void *section(file *f, uint32_t identifier, size_t bytes) {
     return NULL;
 }
 
+/* The layout of the matrices; a file without the section has plain ones. */
+static na_layout read_layout(file *f) {
+    for (uint32_t i = 0; i < f->sections; i++) {
+        if (read_u32(f->data + HEADER_BYTES + (size_t)i * ENTRY_BYTES) == SECTION_LAYOUT) {
+            const uint32_t *stored = section(f, SECTION_LAYOUT, sizeof(uint32_t));
+            require(f, stored != NULL && *stored <= NA_TILES);
+            return f->is_sound ? (na_layout)*stored : NA_ROWS;
+        }
+    }
+    return NA_ROWS;
+}
+
 /* A section of floats, all finite and within a range. */
 static const float *floats(file *f, uint32_t identifier, size_t count, float low, float high) {
     const float *values = section(f, identifier, count * sizeof(float));
@@ -125,6 +139,11 @@ static const int16_t *activation(file *f, uint32_t identifier) {
     for (size_t i = 0; values != NULL && i < NA_ACTIVATION_POINTS; i++) {
         require(f, values[i] > INT16_MIN);
     }
+    if (values != NULL && f->layout == NA_TILES) {
+        /* That kernel lets the fraction run on where the argument saturates. */
+        require(f, values[0] == values[1]);
+        require(f, values[NA_ACTIVATION_POINTS - 2] == values[NA_ACTIVATION_POINTS - 1]);
+    }
     return values;
 }
 
@@ -138,6 +157,24 @@ static na_triangles triangles(file *f, uint32_t index_section, uint32_t bins, ui
     return found;
 }
 
+/* One weight of a packed or plain matrix. */
+static int32_t weight(const file *f, const na_matrix *matrix, size_t row, size_t column) {
+    const int8_t *weights = matrix->weights;
+    const size_t quad = row / 4 * 4 * matrix->columns;
+    switch (f->layout) {
+    case NA_PAIRS: {
+        /* Bytes of the half-word 256 * upper + lower; a negative lower borrows from the upper. */
+        const size_t half = quad / 2 + column / 4 * 8 + (column / 2 % 2) * 4 + row % 2 * 2 + column % 2;
+        const int32_t lower = weights[2 * half];
+        return row % 4 < 2 ? weights[2 * half + 1] + (lower < 0) : lower;
+    }
+    case NA_TILES:
+        return weights[quad + column / 16 * 64 + row % 4 * 16 + column % 16];
+    default:
+        return weights[row * matrix->columns + column];
+    }
+}
+
 static na_matrix matrix(file *f, uint32_t slot, uint32_t rows, uint32_t columns, int has_bias) {
     na_matrix found = {0};
     found.rows = rows;
@@ -149,7 +186,8 @@ static na_matrix matrix(file *f, uint32_t slot, uint32_t rows, uint32_t columns,
     }
     const size_t count = found.padded_rows;
     found.weights = section(f, slot + PART_WEIGHTS, count * found.columns);
-    found.multipliers = integers(f, slot + PART_MULTIPLIERS, count, 0, MAX_MULTIPLIER);
+    const int32_t largest = f->layout == NA_PAIRS ? 2 * MAX_MULTIPLIER : MAX_MULTIPLIER;
+    found.multipliers = integers(f, slot + PART_MULTIPLIERS, count, 0, largest);
     found.row_sums = section(f, slot + PART_ROW_SUMS, count * sizeof(int32_t));
     if (has_bias) {
         found.bias = integers(f, slot + PART_BIAS, count, -MAX_BIAS, MAX_BIAS);
@@ -157,9 +195,9 @@ static na_matrix matrix(file *f, uint32_t slot, uint32_t rows, uint32_t columns,
     for (size_t row = 0; f->is_sound && row < count; row++) {
         int32_t sum = 0;
         for (size_t column = 0; column < found.columns; column++) {
-            sum += found.weights[row * found.columns + column];
+            sum += weight(f, &found, row, column);
         }
-        require(f, found.row_sums[row] == sum);
+        require(f, found.row_sums[row] == (f->layout == NA_TILES ? 128 * sum : sum));
     }
     return found;
 }
@@ -220,6 +258,7 @@ static void read_net(file *f, na_model *model) {
     require(f, shape->audiogram_units >= 1 && shape->audiogram_units <= NA_MAX_COLUMNS);
     for (size_t i = 0; f->is_sound && i < shape->layers; i++) {
         require(f, shape->widths[i] >= 1 && shape->widths[i] <= NA_MAX_COLUMNS);
+        require(f, f->layout != NA_TILES || shape->widths[i] % 8 == 0);
     }
     if (!f->is_sound) {
         return;
@@ -257,11 +296,12 @@ neuroamp_status na_model_read(const uint8_t *data, size_t bytes, na_model *model
     if (read_u32(data + 16) != crc32(data + CRC_FROM, file_bytes - CRC_FROM)) {
         return NEUROAMP_DAMAGED_MODEL;
     }
-    file f = {data, read_u32(data + 20), 1};
+    file f = {data, read_u32(data + 20), NA_ROWS, 1};
     if (f.sections > MAX_SECTIONS || f.sections > (file_bytes - HEADER_BYTES) / ENTRY_BYTES) {
         return NEUROAMP_BAD_MODEL;
     }
     read_profile(&f, model);
+    model->layout = f.layout = read_layout(&f);
     if (f.is_sound) {
         read_tables(&f, model);
     }

@@ -25,6 +25,20 @@
 /* Table of an activation: 1024 intervals from -8 to 8, both ends included. */
 #define NA_ACTIVATION_POINTS 1025
 
+/* How the net's matrices stand in the file. The packed layouts are for one kernel each, and are
+ * written by `neuroamp export --target` alone; neuroamp_export/packing.py describes them too.
+ *
+ * NA_ROWS: row after row. Gates' rows go gate by gate: all input gates, all forget gates, ...
+ *
+ * NA_PAIRS, for the DSP extension: rows r, r + 1, r + 2, r + 3 in words of two columns, for every
+ * four columns c the words (r, c), (r + 1, c), (r, c + 2), (r + 1, c + 2). Such a word holds the
+ * half-words 256 * weight(r, c) + weight(r + 2, c) and the same of column c + 1. Gates' rows go
+ * unit by unit. Multipliers are doubled.
+ *
+ * NA_TILES, for Helium: [rows / 4][columns / 16][4][16]. Gates' rows go by eight units: per gate
+ * units 0, 2, 4, 6 and then 1, 3, 5, 7. Row sums are times 128. */
+typedef enum na_layout { NA_ROWS = 0, NA_PAIRS = 1, NA_TILES = 2 } na_layout;
+
 typedef enum na_feature_kind { NA_BAND_LEVEL = 0, NA_LOG_MAGNITUDE = 1 } na_feature_kind;
 
 /* Section PROFILE as it stands in the file. Features and output are of one kind: a net hears band
@@ -63,7 +77,7 @@ typedef struct na_matrix {
     uint32_t rows;
     uint32_t padded_rows;
     uint32_t columns;
-    const int8_t *weights;      /* [padded_rows][columns] */
+    const int8_t *weights;      /* padded_rows * columns, in the model's layout */
     const int32_t *multipliers; /* [padded_rows]: sum to Q14 by (sum * multiplier) / 2^31 */
     const int32_t *row_sums;    /* [padded_rows] of the weights */
     const int32_t *bias;        /* [padded_rows] in Q14; null where another matrix has it */
@@ -72,6 +86,7 @@ typedef struct na_matrix {
 typedef struct na_model {
     na_profile profile;
     na_net_shape shape;
+    na_layout layout;
     uint32_t bins;
     uint32_t features;             /* length of the net's spectral input and of its output */
     const float *analysis_window;  /* [frame_length] */

@@ -1,5 +1,7 @@
 #include "transform.h"
 
+#include "loops.h"
+
 #include <string.h>
 
 static na_complex take_complex(na_arena *arena, size_t count) {
@@ -33,10 +35,7 @@ void na_analyse(na_transform *transform, const float *samples) {
     float *frame = transform->frame;
     memmove(frame, frame + hop, (length - hop) * sizeof(float));
     memcpy(frame + length - hop, samples, hop * sizeof(float));
-    for (size_t i = 0; i < length / 2; i++) {
-        transform->packed.re[i] = frame[2 * i] * window[2 * i];
-        transform->packed.im[i] = frame[2 * i + 1] * window[2 * i + 1];
-    }
+    na_window_packed(frame, window, transform->packed, length / 2);
     na_fft_forward(&transform->fft, transform->packed, transform->work, transform->spectrum);
 }
 

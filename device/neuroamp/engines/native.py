@@ -98,6 +98,8 @@ class Kernel(enum.Enum):
     AVX512_VNNI = 3
     NEON = 4
     NEON_DOT = 5
+    DSP = 6
+    HELIUM = 7
 
 
 def library_path() -> Path | None:

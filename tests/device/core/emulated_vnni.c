@@ -12,7 +12,7 @@
 #define na_multiply_avx2 emulated_avx2
 #define na_multiply_avx_vnni emulated_avx_vnni
 #define na_multiply_avx512_vnni not_emulated_avx512_vnni
-#define na_cell_avx2 not_emulated_cell_avx2
+#define na_update_avx2 not_emulated_cell_avx2
 
 __attribute__((target("avx2"))) static __m256i dpbusd(__m256i sums, __m256i unsigned_bytes, __m256i signed_bytes) {
     int32_t sum[8];
@@ -37,7 +37,7 @@ int stage_emulated_vnni(uint32_t rows, uint32_t columns, const int8_t *weights,
                         const int32_t *row_sums, const int16_t *x, int32_t *sums) {
 #if defined(NA_X86)
     const na_matrix matrix = {rows, rows, columns, weights, NULL, row_sums, NULL};
-    if (na_find_kernel(NEUROAMP_AVX2) == NULL) return 0;
+    if (na_find_kernel(NEUROAMP_AVX2, NA_ROWS).multiply == NULL) return 0;
     emulated_avx_vnni(&matrix, x, sums);
     return 1;
 #else

@@ -98,7 +98,7 @@ float stage_ceiling_pa(float mpo_db_spl) {
 /* 0 if there is no such kernel here */
 int stage_multiply(int kernel, uint32_t rows, uint32_t columns, const int8_t *weights,
                    const int32_t *row_sums, const int16_t *x, int32_t *sums) {
-    const na_multiply multiply = na_find_kernel((neuroamp_kernel)kernel);
+    const na_multiply multiply = na_find_kernel((neuroamp_kernel)kernel, NA_ROWS).multiply;
     const na_matrix matrix = {rows, rows, columns, weights, NULL, row_sums, NULL};
     if (multiply == NULL) return 0;
     multiply(&matrix, x, sums);
@@ -110,10 +110,21 @@ int stage_cell(int kernel, uint32_t width, const int32_t *bias, const int32_t *i
                const int32_t *input_multipliers, const int32_t *recurrent_sums,
                const int32_t *recurrent_multipliers, const int16_t *sigmoid, const int16_t *tanh,
                int32_t *cell, int16_t *hidden) {
-    const na_gates gates = {width,          bias,    input_sums, input_multipliers, recurrent_sums,
-                            recurrent_multipliers, sigmoid, tanh};
-    if (na_find_kernel((neuroamp_kernel)kernel) == NULL) return 0;
-    na_find_cell((neuroamp_kernel)kernel)(&gates, 0, cell, hidden);
+    const na_update update = na_find_kernel((neuroamp_kernel)kernel, NA_ROWS).update;
+    const na_cells cells = {
+        .input_sums = input_sums,
+        .recurrent_sums = recurrent_sums,
+        .input_multipliers = input_multipliers,
+        .recurrent_multipliers = recurrent_multipliers,
+        .bias = bias,
+        .sigmoid = sigmoid,
+        .tanh = tanh,
+        .cell = cell,
+        .hidden = hidden,
+        .width = width,
+    };
+    if (update == NULL) return 0;
+    update(&cells);
     return 1;
 }
 

@@ -250,7 +250,7 @@ def test_every_kernel_steps_the_cells_exactly(stages: Stages, kernel: Kernel, wi
         multipliers = [rng.integers(0, 2**29 + 1, rows, dtype=np.int32) for _ in range(2)]
         bias = rng.integers(-min(most, 2**29), min(most, 2**29), rows, dtype=np.int32)
         tables = [rng.integers(-32767, 32768, 1025).astype(np.int16) for _ in range(2)]
-        cell = rng.choice([-(2**30), 2**30, 0, 12345, -(2**29)], width).astype(np.int32)
+        cell = rng.choice([-(2**31), 2**31 - 1, 0, 12345, -(2**29)], width).astype(np.int32)
         found = []
         for chosen in (Kernel.PLAIN, kernel):
             states = cell.copy(), np.zeros(width, np.int16)
@@ -260,7 +260,6 @@ def test_every_kernel_steps_the_cells_exactly(stages: Stages, kernel: Kernel, wi
             found.append(states)
         np.testing.assert_array_equal(found[1][0], found[0][0])
         np.testing.assert_array_equal(found[1][1], found[0][1])
-        assert np.abs(found[0][0]).max() <= 2**30
 
 
 def test_times_fall_into_their_buckets(stages: Stages) -> None:

@@ -49,7 +49,7 @@ typedef enum neuroamp_status {
     NEUROAMP_TOO_LITTLE_MEMORY,
     NEUROAMP_WRONG_EAR,       /* the fitting is for the other ear */
     NEUROAMP_BAD_FITTING,     /* a value is not a number or out of its range */
-    NEUROAMP_NOT_SUPPORTED    /* this processor does not have that kernel */
+    NEUROAMP_NOT_SUPPORTED    /* this processor lacks that kernel, or the model is packed for another */
 } neuroamp_status;
 
 typedef enum neuroamp_ear { NEUROAMP_LEFT = 1, NEUROAMP_RIGHT = 2 } neuroamp_ear;
@@ -117,6 +117,8 @@ typedef enum neuroamp_kernel {
     NEUROAMP_AVX512_VNNI,
     NEUROAMP_NEON,
     NEUROAMP_NEON_DOT,
+    NEUROAMP_DSP,    /* Cortex-M with the DSP extension: M4F, M7, M33 */
+    NEUROAMP_HELIUM, /* Cortex-M55 */
     NEUROAMP_KERNELS
 } neuroamp_kernel;
 

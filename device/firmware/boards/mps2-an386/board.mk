@@ -1,0 +1,4 @@
+# Cortex-M4F; runs in QEMU.
+CPU = -mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard
+TARGET = cortex-m4
+BOARD_SOURCES = boards/emulated/semihosting.c boards/emulated/mps.c

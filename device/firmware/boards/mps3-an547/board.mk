@@ -1,0 +1,4 @@
+# Cortex-M55 with Helium, integer and float; runs in QEMU.
+CPU = -mcpu=cortex-m55 -mfloat-abi=hard -fno-schedule-insns
+TARGET = cortex-m55
+BOARD_SOURCES = boards/emulated/semihosting.c boards/emulated/mps.c

@@ -18,10 +18,14 @@ from typing import Any
 from neuroamp.model_file import read_model_info
 from neuroamp.profile import PROFILES
 from neuroamp_host.corpora.mixing import MixtureSampler
+from neuroamp_host.evaluation.systems import AT_EQUAL_LEVEL, NAL_R_WDRC, NEUROAMP, PEER
 from neuroamp_host.networks.lstm import parameter_count
 from neuroamp_host.training import checkpoint
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
+
+METRIC_NAMES = {"haspi": "HASPI", "hasqi": "HASQI", "haaqi": "HAAQI", "level_db_spl": "level"}
+COMPARED = (NEUROAMP, AT_EQUAL_LEVEL, PEER)
 
 WHAT = {
     "wear": (
@@ -129,42 +133,67 @@ def _merged(sampler: MixtureSampler) -> list[tuple[str, str, float]]:
 
 def _evaluation(name: str, summary: dict[str, Any]) -> str:
     parts = [
-        f"## Scores\n\n`neuroamp evaluate --data DATA --split {summary['split']} --model {name} "
-        f"--engine {summary['engine']} --noise-reduction {summary['noise_reduction']:g}"
-        f"{_clip_counts(summary)}` on "
-        f"`{summary['model']}`: HASPI / HASQI / output level in dB SPL, speech at "
-        f"{summary['speech_level_db_spl']:g} dB SPL. In brackets the difference's 95 % bootstrap "
-        "interval."
+        f"## Scores\n\n`neuroamp evaluate --data DATA --suite {summary['suite']} --split "
+        f"{summary['split']} --model {name} --engine {summary['engine']} --noise-reduction "
+        f"{summary['noise_reduction']:g}{_clip_counts(summary)}` on `{summary['model']}`. Speech "
+        f"at {summary['speech_level_db_spl']:g} dB SPL where no level is named; levels are the "
+        "output's, in dB SPL; in brackets the difference's 95 % bootstrap interval over clips."
     ]
     for condition in dict.fromkeys(table["condition"] for table in summary["tables"]):
         tables = [table for table in summary["tables"] if table["condition"] == condition]
-        head = " | ".join(table["listener"] for table in tables)
-        rows = [
-            f"| {system} | "
-            + " | ".join(
-                "{haspi:.3f} / {hasqi:.3f} / {level_db_spl:.0f}".format(**table["systems"][system])
-                for table in tables
-            )
-            + " |"
-            for system in tables[0]["systems"]
+        parts.append(_table(condition, tables))
+        parts += [
+            _differences(table)
+            for table in tables
+            if table["group"] == "mean" or condition in ("soft clean speech", "loud noisy speech")
         ]
-        differences = []
-        for metric in ("haspi", "hasqi"):
-            found = tables[-1]["neuroamp_minus_wdrc"][metric]
-            differences.append(
-                f"{metric.upper()} {found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
-            )
-        parts.append(
-            f"{condition}, {tables[0]['clips']} clips:\n\n| system | {head} |\n"
-            f"|---|{'---|' * len(tables)}\n" + "\n".join(rows) + "\n\n"
-            f"NeuroAMP minus NAL-R+WDRC over all listeners: {', '.join(differences)}."
-        )
     return "\n\n".join(parts)
+
+
+def _table(condition: str, tables: list[dict[str, Any]]) -> str:
+    metrics = list(next(iter(tables[0]["systems"].values())))
+    head = " | ".join(table["group"] for table in tables)
+    rows = [
+        f"| {system} | "
+        + " | ".join(
+            " / ".join(_shown(metric, table["systems"][system][metric]) for metric in metrics)
+            for table in tables
+        )
+        + " |"
+        for system in tables[0]["systems"]
+    ]
+    named = " / ".join(METRIC_NAMES[metric] for metric in metrics)
+    return (
+        f"{condition}, {tables[-1]['clips']} clips, {named}:\n\n| system | {head} |\n"
+        f"|---|{'---|' * len(tables)}\n" + "\n".join(rows)
+    )
+
+
+def _shown(metric: str, value: float) -> str:
+    return f"{value:.0f}" if metric == "level_db_spl" else f"{value:.3f}"
+
+
+def _differences(table: dict[str, Any]) -> str:
+    """NeuroAMP, the same at equal level and the peer, each minus NAL-R+WDRC."""
+    lines = []
+    for system in COMPARED:
+        if system in table["minus_wdrc"]:
+            values = ", ".join(
+                f"{METRIC_NAMES[metric]} {found['mean']:+.3f} "
+                f"[{found['low']:+.3f}, {found['high']:+.3f}]"
+                for metric, found in table["minus_wdrc"][system].items()
+            )
+            lines.append(f"- {table['group']}: {system} minus {NAL_R_WDRC}: {values}.")
+    return "\n".join(lines)
 
 
 def _clip_counts(summary: dict[str, Any]) -> str:
     """The evaluation's options for how many clips, as they were."""
-    counts = {table["condition"]: table["clips"] for table in summary["tables"]}
+    counts = {
+        table["condition"]: table["clips"]
+        for table in summary["tables"]
+        if table["group"] == "mean"
+    }
     return "".join(f" --{name} {counts.get(name, 0)}" for name in ("pairs", "mixtures"))
 
 

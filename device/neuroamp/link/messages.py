@@ -275,7 +275,7 @@ class Message:
     @classmethod
     def layouts(cls) -> list[tuple[str, Layout]]:
         """Names and layouts of the fields, in their order."""
-        return _layouts(cls)
+        return _layouts(cls)  # type: ignore[arg-type]
 
     def encode(self) -> bytes:
         """The payload's bytes."""

@@ -24,7 +24,7 @@ CONFIRM_CALIBRATION = 0x424C4143
 CONFIRM_RESET = 0x54455352
 NO_MODEL = 255
 
-VOLUME_RANGE_DB = (-20.0, 10.0)
+VOLUME_RANGE_DB = (-40.0, 10.0)
 TRY_RANGE_S = (1, 600)
 
 
@@ -115,8 +115,9 @@ class Field(enum.IntEnum):
     CALIBRATION_ZERO = 50
     MICROPHONE = 51
     RECEIVER = 52
-    CALIBRATION_TIME = 53
-    CALIBRATED_BY = 54
+    CEILING = 53
+    CALIBRATION_TIME = 54
+    CALIBRATED_BY = 55
 
 
 class ObjectKind(enum.IntEnum):
@@ -134,6 +135,15 @@ class Source(enum.IntEnum):
     UNFITTED = 0
     STORED = 1
     TRIAL = 2
+
+
+class Output(enum.IntEnum):
+    """What comes out of the device."""
+
+    SOUNDS = 0
+    MUTED = 1
+    SILENT = 2
+    """By `PANIC`."""
 
 
 class Program(enum.IntEnum):
@@ -172,7 +182,7 @@ class EventCode(enum.IntEnum):
     TRIAL_RAN_OUT = 4
     TRIAL_ENDED = 5
     MUTED = 6
-    UNMUTED = 7
+    SOUNDS_AGAIN = 7
     PANIC = 8
     CALIBRATION_STORED = 9
     MODEL_UPLOAD_BEGAN = 10

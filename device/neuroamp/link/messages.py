@@ -37,6 +37,7 @@ from neuroamp.link.codes import (
     Field,
     ModelState,
     ObjectKind,
+    Output,
     Program,
     Refusal,
     Source,
@@ -348,7 +349,7 @@ class Identity(Message):
     fitted: Annotated[Ears, EarSet()]
     on_trial: Annotated[Ears, EarSet()]
     calibrated: Annotated[Ears, EarSet()]
-    muted: Annotated[Ears, EarSet()]
+    output: Annotated[Output, Choice(Output, Field.NONE)]
     active_model_slot: Annotated[int, U8]
 
 
@@ -439,7 +440,7 @@ class Applied(Message):
 
     source: Annotated[Source, Choice(Source, Field.NONE)]
     program: Annotated[Program, Choice(Program, Field.NONE)]
-    muted: Annotated[bool, Flag()]
+    output: Annotated[Output, Choice(Output, Field.NONE)]
     calibrated: Annotated[bool, Flag()]
     crc: Annotated[int, U32]
     trial_left_ms: Annotated[int, U32]
@@ -451,12 +452,12 @@ class Applied(Message):
 
 @dataclasses.dataclass(frozen=True)
 class Levels(Message):
-    """RMS levels of about the last 125 ms, dB SPL, and its loudest samples, dB re 20 uPa."""
+    """RMS levels of about the last 125 ms, dB SPL, and the loudest output sample since the start,
+    dB SPL of a sine with that peak."""
 
     input_db_spl: Annotated[float, Float()]
     output_db_spl: Annotated[float, Float()]
-    input_peak_db: Annotated[float, Float()]
-    output_peak_db: Annotated[float, Float()]
+    output_peak_db_spl: Annotated[float, Float()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -466,6 +467,8 @@ class Counts(Message):
     steps: Annotated[int, U64]
     missed_steps: Annotated[int, U64]
     non_finite_samples: Annotated[int, U64]
+    hops: Annotated[int, U64]
+    late_hops: Annotated[int, U64]
     uptime_ms: Annotated[int, U32]
     good_frames: Annotated[int, U32]
     dropped_frames: Annotated[int, U32]
@@ -514,9 +517,8 @@ class EventList(Message):
 
 @dataclasses.dataclass(frozen=True)
 class Mute(Message):
-    """Mute these ears, or end it."""
+    """Mute the device, or let it sound again."""
 
-    ears: Annotated[Ears, EarSet(1)]
     on: Annotated[bool, Flag()]
 
 

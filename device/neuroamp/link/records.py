@@ -52,13 +52,13 @@ CALIBRATION_RANGE_DB_SPL = (80.0, 150.0)
 
 RULE_CHARACTERS = 40
 NAME_CHARACTERS = 24
-BY_CHARACTERS = 20
+BY_CHARACTERS = 16
 MOST_POINTS = 16
 MEASURED, NO_RESPONSE, NOT_MEASURED = 0, 1, 2
 
 FITTING_HEAD = struct.Struct(f"<BBBBIq{RULE_CHARACTERS}s{NAME_CHARACTERS}s")
 POINT = struct.Struct("<HhB")
-CALIBRATION = struct.Struct(f"<BBHffIq{BY_CHARACTERS}s")
+CALIBRATION = struct.Struct(f"<BBHfffIq{BY_CHARACTERS}s")
 TIMES = struct.Struct(f"<IIQQQQ{BUCKETS}I")
 SEAL = struct.Struct("<I")
 
@@ -183,16 +183,19 @@ class Calibration:
 
     Attributes:
         ear: which ear.
-        microphone_full_scale_db_spl: level of a sine that reaches full scale, 80 to 150.
-        receiver_full_scale_db_spl: level in the ear simulator of a full-scale sine, 80 to 150.
+        microphone_full_scale_db_spl: level at the microphone that is read with an RMS of 1, 80 to
+            150.
+        receiver_full_scale_db_spl: level in the ear simulator that an RMS of 1 gives, 80 to 150.
+        ceiling_db_spl: the device's own limit whatever the fitting, of a sine, 60 to 120.
         version: counted by who calibrates.
         time_s: whole seconds since 1970 UTC; 0 unknown.
-        by: by whom or with what, at most 20 ASCII characters.
+        by: by whom or with what, at most 16 ASCII characters.
     """
 
     ear: Ear
     microphone_full_scale_db_spl: float
     receiver_full_scale_db_spl: float
+    ceiling_db_spl: float
     version: int = 0
     time_s: int = 0
     by: str = ""
@@ -204,15 +207,16 @@ class Calibration:
             NeuroampError: a level is out of range, the text is too long or not ASCII, or a number
                 does not fit.
         """
-        low, high = CALIBRATION_RANGE_DB_SPL
-        for what, level in (
-            ("microphone", self.microphone_full_scale_db_spl),
-            ("receiver", self.receiver_full_scale_db_spl),
+        full_scale = CALIBRATION_RANGE_DB_SPL
+        for what, level, (low, high) in (
+            ("microphone's full scale", self.microphone_full_scale_db_spl, full_scale),
+            ("receiver's full scale", self.receiver_full_scale_db_spl, full_scale),
+            ("ceiling", self.ceiling_db_spl, MPO_RANGE_DB_SPL),
         ):
             if not low <= level <= high:
                 raise NeuroampError(
-                    f"the {what}'s full scale is {level:g} dB SPL but must be from {low:g} to "
-                    f"{high:g} dB SPL; measure it again."
+                    f"the {what} is {level:g} dB SPL but must be from {low:g} to {high:g} dB SPL; "
+                    "correct it."
                 )
         if len(self.by) > BY_CHARACTERS or not _printable(self.by):
             raise NeuroampError(
@@ -226,6 +230,7 @@ class Calibration:
                 0,
                 self.microphone_full_scale_db_spl,
                 self.receiver_full_scale_db_spl,
+                self.ceiling_db_spl,
                 self.version,
                 self.time_s,
                 self.by.encode("ascii"),
@@ -245,18 +250,23 @@ class Calibration:
             Refusal: as `FittingRecord.decode`.
         """
         body = unsealed(record, CALIBRATION_BYTES)
-        form, ear, zero, microphone, receiver, version, time_s, by = CALIBRATION.unpack(body)
-        low, high = CALIBRATION_RANGE_DB_SPL
+        form, ear, zero, microphone, receiver, ceiling, version, time_s, by = CALIBRATION.unpack(
+            body
+        )
+        levels = tuple(map(shortest, (microphone, receiver, ceiling)))
         _check(form == FORMAT, Field.CALIBRATION_FORMAT)
         _check(ear in EARS_BY_NUMBER, Field.CALIBRATION_EAR)
         _check(zero == 0, Field.CALIBRATION_ZERO)
-        _check(low <= microphone <= high, Field.MICROPHONE)
-        _check(low <= receiver <= high, Field.RECEIVER)
+        for level, (low, high), field in zip(
+            levels,
+            (CALIBRATION_RANGE_DB_SPL, CALIBRATION_RANGE_DB_SPL, MPO_RANGE_DB_SPL),
+            (Field.MICROPHONE, Field.RECEIVER, Field.CEILING),
+            strict=True,
+        ):
+            _check(low <= level <= high, field)
         _check(0 <= time_s <= LATEST_TIME_S, Field.CALIBRATION_TIME)
         text = text_of(by, Field.CALIBRATED_BY)
-        return cls(
-            EARS_BY_NUMBER[ear], shortest(microphone), shortest(receiver), version, time_s, text
-        )
+        return cls(EARS_BY_NUMBER[ear], *levels, version, time_s, text)
 
 
 @dataclasses.dataclass(frozen=True)

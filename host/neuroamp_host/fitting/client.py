@@ -187,7 +187,7 @@ class DeviceClient:
     # What the device is and does
 
     def identify(self) -> Identity:
-        """Who the device is, and which ears are fitted, on trial, calibrated, muted."""
+        """Who the device is, and which ears are fitted, on trial, calibrated."""
         return self._ask(Command.IDENTIFY, Empty(), Identity)
 
     def applied(self, ear: Ear) -> Applied:
@@ -347,16 +347,16 @@ class DeviceClient:
 
     # Listening
 
-    def mute(self, on: bool, ears: Wanted = BOTH_EARS) -> None:
-        """Mutes ears, or ends the mute."""
-        self._ask(Command.MUTE, Mute(_ears(ears), on), Empty)
+    def mute(self, on: bool) -> None:
+        """Fades the device out, or lets it sound again, after a panic too."""
+        self._ask(Command.MUTE, Mute(on), Empty)
 
     def panic(self) -> None:
         """Silence at once, all trials ended; `mute(False)` ends it."""
         self._ask(Command.PANIC, Empty(), Empty)
 
     def volume(self, volume_db: float, ears: Wanted = BOTH_EARS) -> None:
-        """Volume, -20 to 10 dB on top of the fitting and below its limit."""
+        """Volume, -40 to 10 dB on top of the fitting and below its limit."""
         self._ask(Command.VOLUME, Volume(_ears(ears), volume_db), Empty)
 
     def program(self, program: Program | int, ears: Wanted = BOTH_EARS) -> None:
@@ -376,7 +376,7 @@ class DeviceClient:
         return None if nothing else self._decoded(Calibration.decode, answer.record)
 
     def write_calibration(self, calibration: Calibration) -> None:
-        """Stores the calibration of an ear, which must be muted."""
+        """Stores the calibration of an ear; the device must be muted."""
         request = WriteCalibration(CONFIRM_CALIBRATION, calibration.encode())
         self._ask(Command.WRITE_CALIBRATION, request, Empty)
 

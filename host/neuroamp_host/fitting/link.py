@@ -38,7 +38,7 @@ REASONS = {
     Status.NOTHING_THERE: ("has nothing stored, staged or on trial there", "send a fitting first"),
     Status.NOT_NOW: (
         "cannot do that in its present state",
-        "mute the ear, or end what is under way",
+        "mute it first, or finish what is under way",
     ),
     Status.STORE_FAILED: (
         "could not store it and keeps what it had",
@@ -76,6 +76,7 @@ FIELDS = {
     Field.LENGTH: "model's length",
     Field.MICROPHONE: "microphone's full scale",
     Field.RECEIVER: "receiver's full scale",
+    Field.CEILING: "ceiling",
 }
 """What `BAD_VALUE` means, for people."""
 

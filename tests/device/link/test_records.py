@@ -78,6 +78,7 @@ def test_a_calibration_has_the_bytes_of_its_vector(vector: dict[str, Any]) -> No
         Ear.LEFT if fields["ear"] == 1 else Ear.RIGHT,
         fields["microphone_full_scale_db_spl"],
         fields["receiver_full_scale_db_spl"],
+        fields["ceiling_db_spl"],
         fields["version"],
         fields["time"],
         fields["by"],
@@ -158,11 +159,13 @@ def test_what_does_not_fit_into_a_record_is_refused_by_who_writes_it(fitting: Fi
     with pytest.raises(NeuroampError, match="17 points"):
         FittingRecord(fitting, many).encode()
     with pytest.raises(NeuroampError, match=r"79\.9 dB SPL but must be from 80 to 150"):
-        Calibration(Ear.LEFT, 79.9, 100.0).encode()
-    with pytest.raises(NeuroampError, match="at most 20"):
-        Calibration(Ear.LEFT, 100.0, 100.0, by="x" * 21).encode()
+        Calibration(Ear.LEFT, 79.9, 100.0, 100.0).encode()
+    with pytest.raises(NeuroampError, match="ceiling is 121 dB SPL but must be from 60 to 120"):
+        Calibration(Ear.LEFT, 100.0, 100.0, 121.0).encode()
+    with pytest.raises(NeuroampError, match="at most 16"):
+        Calibration(Ear.LEFT, 100.0, 100.0, 100.0, by="x" * 17).encode()
     with pytest.raises(NeuroampError, match="version"):
-        Calibration(Ear.LEFT, 100.0, 100.0, version=2**32).encode()
+        Calibration(Ear.LEFT, 100.0, 100.0, 100.0, version=2**32).encode()
 
 
 def test_a_table_s_path_and_a_foreign_name_become_what_a_record_holds(fitting: Fitting) -> None:

@@ -253,12 +253,12 @@ class Calibration:
         form, ear, zero, microphone, receiver, ceiling, version, time_s, by = CALIBRATION.unpack(
             body
         )
-        levels = tuple(map(shortest, (microphone, receiver, ceiling)))
+        microphone, receiver, ceiling = map(shortest, (microphone, receiver, ceiling))
         _check(form == FORMAT, Field.CALIBRATION_FORMAT)
         _check(ear in EARS_BY_NUMBER, Field.CALIBRATION_EAR)
         _check(zero == 0, Field.CALIBRATION_ZERO)
         for level, (low, high), field in zip(
-            levels,
+            (microphone, receiver, ceiling),
             (CALIBRATION_RANGE_DB_SPL, CALIBRATION_RANGE_DB_SPL, MPO_RANGE_DB_SPL),
             (Field.MICROPHONE, Field.RECEIVER, Field.CEILING),
             strict=True,
@@ -266,7 +266,7 @@ class Calibration:
             _check(low <= level <= high, field)
         _check(0 <= time_s <= LATEST_TIME_S, Field.CALIBRATION_TIME)
         text = text_of(by, Field.CALIBRATED_BY)
-        return cls(EARS_BY_NUMBER[ear], *levels, version, time_s, text)
+        return cls(EARS_BY_NUMBER[ear], microphone, receiver, ceiling, version, time_s, text)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,13 @@ class Power:
             raise PowerCut
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of writes: they are counted, but no disk has to turn for them."""
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for thousands of writes: they are counted, but no disk has to turn for them."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
 
 
 def stored(settings: Settings) -> dict[Ear, bytes | None]:
@@ -76,11 +80,11 @@ def stored(settings: Settings) -> dict[Ear, bytes | None]:
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    settings = Settings(FolderStorage(tmp_path))
+def old(folder: Path) -> Path:
+    settings = Settings(FolderStorage(folder))
     settings.store_fittings(OLD)
     settings.store_calibration(Ear.LEFT, calibration(Ear.LEFT, 100.0))
-    return tmp_path
+    return folder
 
 
 def lengths() -> Iterator[int]:
@@ -162,8 +166,8 @@ def test_a_torn_slot_never_counts(old: Path, damage: str) -> None:
         assert after.damaged == [StoreName.FITTINGS]
 
 
-def test_the_newer_slot_counts_also_where_the_number_starts_again(tmp_path: Path) -> None:
-    storage = FolderStorage(tmp_path)
+def test_the_newer_slot_counts_also_where_the_number_starts_again(folder: Path) -> None:
+    storage = FolderStorage(folder)
     settings = Settings(storage)
     settings._fittings.number = 2**32 - 2
     for gain in (1.0, 2.0, 3.0):
@@ -173,24 +177,24 @@ def test_the_newer_slot_counts_also_where_the_number_starts_again(tmp_path: Path
     assert again.number == 1
 
 
-def test_ears_calibration_and_model_are_kept_apart(tmp_path: Path) -> None:
-    settings = Settings(FolderStorage(tmp_path))
+def test_ears_calibration_and_model_are_kept_apart(folder: Path) -> None:
+    settings = Settings(FolderStorage(folder))
     settings.store_fittings({Ear.RIGHT: OLD[Ear.RIGHT]})
     settings.store_model_slot(1)
     settings.store_calibration(Ear.RIGHT, calibration(Ear.RIGHT, 99.0))
     settings.store_fittings({Ear.LEFT: OLD[Ear.LEFT]})
-    again = Settings(FolderStorage(tmp_path))
+    again = Settings(FolderStorage(folder))
     assert (stored(again), again.model_slot, again.number) == (OLD, 1, 3)
     again.forget(StoreName.FITTINGS)
     assert stored(again) == dict.fromkeys(Ear)
     assert again.model_slot == 0
     assert again.calibration(Ear.RIGHT) == calibration(Ear.RIGHT, 99.0)
     again.forget(StoreName.CALIBRATION)
-    assert Settings(FolderStorage(tmp_path)).calibration(Ear.RIGHT) is None
+    assert Settings(FolderStorage(folder)).calibration(Ear.RIGHT) is None
 
 
-def test_a_record_in_the_other_ear_s_place_is_not_read(tmp_path: Path) -> None:
-    settings = Settings(FolderStorage(tmp_path))
+def test_a_record_in_the_other_ear_s_place_is_not_read(folder: Path) -> None:
+    settings = Settings(FolderStorage(folder))
     settings.store_fittings({Ear.LEFT: OLD[Ear.RIGHT]})
     assert settings.fitting(Ear.LEFT) is None
 
@@ -217,21 +221,21 @@ def test_a_write_that_fails_changes_nothing_and_is_told(
     assert not list(old.glob(".*"))
 
 
-def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+def test_a_folder_that_cannot_be_used_is_refused(folder: Path) -> None:
+    (folder / "file").write_text("")
     with pytest.raises(NeuroampError, match=r"settings folder .* cannot be used"):
-        FolderStorage(tmp_path / "file")
+        FolderStorage(folder / "file")
 
 
-def test_files_that_are_something_else_are_no_settings(tmp_path: Path) -> None:
+def test_files_that_are_something_else_are_no_settings(folder: Path) -> None:
     for index in range(2):
-        (tmp_path / f"fittings.{index}").write_bytes(os.urandom(640))
-        (tmp_path / f"calibration.{index}").write_bytes(b"")
-    settings = Settings(FolderStorage(tmp_path))
+        (folder / f"fittings.{index}").write_bytes(os.urandom(640))
+        (folder / f"calibration.{index}").write_bytes(b"")
+    settings = Settings(FolderStorage(folder))
     assert stored(settings) == dict.fromkeys(Ear)
     assert settings.damaged == [StoreName.FITTINGS, StoreName.CALIBRATION]
     settings.store_fittings(OLD)
-    assert stored(Settings(FolderStorage(tmp_path))) == OLD
+    assert stored(Settings(FolderStorage(folder))) == OLD
 
 
 def test_a_model_goes_into_the_slot_that_is_not_in_use() -> None:

@@ -46,7 +46,7 @@ class Run:
     @property
     def sound_pa(self) -> NDArray[np.float64]:
         """The receiver's sound pressure, pascals."""
-        return self.samples * (FULL_SCALE_PA / FULL_SCALE)
+        return self.samples.astype(np.float64) * (FULL_SCALE_PA / FULL_SCALE)
 
 
 def microphone_samples(sound_pa: NDArray[np.float64], hop: int) -> NDArray[np.int32]:

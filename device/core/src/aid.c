@@ -4,6 +4,7 @@
 #include "arena.h"
 #include "chain.h"
 #include "elementary.h"
+#include "fitting.h"
 #include "mailbox.h"
 
 #include <string.h>
@@ -106,17 +107,13 @@ static neuroamp_calibration uncalibrated(neuroamp_ear ear) {
     return assumed;
 }
 
-static int within(float value, float low, float high) {
-    return value >= low && value <= high; /* a NaN is not within */
-}
-
 static neuroamp_status check_calibration(neuroamp_ear ear, const neuroamp_calibration *given) {
     if (given->ear != (int32_t)ear) {
         return NEUROAMP_WRONG_EAR;
     }
-    const int is_sound = within(given->microphone_pa, 0.02f, 2000.0f) &&
-                         within(given->receiver_per_pa, 1.0f / 2000.0f, 50.0f) &&
-                         within(given->ceiling_db_spl, NA_MPO_MIN_DB_SPL, NA_MPO_MAX_DB_SPL);
+    const int is_sound = na_within(given->microphone_pa, 0.19f, 640.0f) &&
+                         na_within(given->receiver_per_pa, 1.0f / 640.0f, 1.0f / 0.19f) &&
+                         na_within(given->ceiling_db_spl, NA_MPO_MIN_DB_SPL, NA_MPO_MAX_DB_SPL);
     return is_sound ? NEUROAMP_OK : NEUROAMP_BAD_CALIBRATION;
 }
 
@@ -485,7 +482,7 @@ float neuroamp_aid_get_volume(const neuroamp_aid *aid, neuroamp_ear ear) {
 neuroamp_status neuroamp_aid_set_noise_reduction(neuroamp_aid *aid, neuroamp_ear ear,
                                                  float strength) {
     na_ear *found = find(aid, ear);
-    if (found == NULL || !within(strength, 0.0f, 1.0f)) {
+    if (found == NULL || !na_within(strength, 0.0f, 1.0f)) {
         return NEUROAMP_BAD_ARGUMENT;
     }
     found->wanted.noise_reduction = strength;

@@ -26,8 +26,8 @@ static neuroamp_aid *make_aid(const uint8_t *model, size_t bytes) {
 }
 
 static neuroamp_calibration any_calibration(neuroamp_ear ear) {
-    neuroamp_calibration calibration = {(int32_t)ear, uniform(0.02f, 2000.0f),
-                                        uniform(5e-4f, 50.0f), uniform(60.0f, 120.0f)};
+    neuroamp_calibration calibration = {(int32_t)ear, uniform(0.2f, 630.0f),
+                                        uniform(1.6e-3f, 5.0f), uniform(60.0f, 120.0f)};
     if (below(3) == 0) {
         const uint32_t bits = (uint32_t)(draw() >> 32);
         memcpy(&calibration.ear + below(4), &bits, 4);

@@ -37,14 +37,6 @@ extern "C" {
 
 typedef struct neuroamp_aid neuroamp_aid;
 
-/* What converts between sound and numbers at one ear; apart from any fitting. */
-typedef struct neuroamp_calibration {
-    int32_t ear;               /* neuroamp_ear */
-    float microphone_pa;       /* pascals that read as full scale, 0.02 .. 2000 (60 .. 160 dB SPL) */
-    float receiver_per_pa;     /* full scales that give one pascal, 1/2000 .. 50 */
-    float ceiling_db_spl;      /* the device's own limit, dB SPL of a sine, 60 .. 120 */
-} neuroamp_calibration;
-
 /* One ear of the aid; `fitting` null: the aid has no such ear; `calibration` null: not known. */
 typedef struct neuroamp_aid_ear {
     const neuroamp_fitting *fitting;

@@ -50,7 +50,7 @@ typedef enum neuroamp_status {
     NEUROAMP_WRONG_EAR,       /* the fitting is for the other ear */
     NEUROAMP_BAD_FITTING,     /* a value is not a number or out of its range */
     NEUROAMP_NOT_SUPPORTED,   /* this processor lacks that kernel, or the model is packed for another */
-    NEUROAMP_BAD_CALIBRATION  /* a value is not a number or out of its range (aid.h) */
+    NEUROAMP_BAD_CALIBRATION  /* a value is not a number or out of its range */
 } neuroamp_status;
 
 typedef enum neuroamp_ear { NEUROAMP_LEFT = 1, NEUROAMP_RIGHT = 2 } neuroamp_ear;
@@ -67,6 +67,15 @@ typedef struct neuroamp_fitting {
     float mpo_db_spl;                                  /* maximum power output, 60 .. 120 */
     float noise_reduction;                             /* 0 .. 1, share of the net's gain */
 } neuroamp_fitting;
+
+/* What converts between sound and numbers at one ear; apart from any fitting. Full scale is a
+ * digital 1.0. */
+typedef struct neuroamp_calibration {
+    int32_t ear;           /* neuroamp_ear */
+    float microphone_pa;   /* pascals that read as full scale, 0.19 .. 640 (80 .. 150 dB SPL) */
+    float receiver_per_pa; /* full scales that give one pascal, 1/640 .. 1/0.19 */
+    float ceiling_db_spl;  /* the device's own limit, dB SPL of a sine, 60 .. 120 */
+} neuroamp_calibration;
 
 /* The numbers of a model's profile that a caller needs. */
 typedef struct neuroamp_info {

@@ -15,11 +15,10 @@
 #define PAUSE_S 0.2f /* without the net after a late hop */
 #define LEVEL_S 0.125f
 #define PEAK_OF_SINE 1.414213562f
+#define BELOW 0.999998f /* more than the rounding errors of a ceiling's computation */
 #define REFERENCE_PA 2e-5f
 #define LEAST_POWER 4e-20f /* Pa^2; -100 dB SPL */
 #define LOUDEST_PA 2000.0f /* 160 dB SPL, the most that a level can show */
-/* Below the converter's full scale by more than a rounding error. */
-#define FULL_SCALE 0.999999f
 
 enum { MAX_EARS = 2 };
 
@@ -138,7 +137,8 @@ static void use_calibration(na_ear *ear, const neuroamp_calibration *calibration
     const float device_pa =
         PEAK_OF_SINE * REFERENCE_PA * na_factor_from_db(calibration->ceiling_db_spl);
     /* Beyond full scale the converter would clip: the limiter is to do it, and knows how. */
-    na_set_device_ceiling(ear->chain, na_min(device_pa, FULL_SCALE / calibration->receiver_per_pa));
+    const float most_pa = na_min(device_pa, 1.0f / calibration->receiver_per_pa);
+    na_set_device_ceiling(ear->chain, BELOW * most_pa);
     ear->fade = 0.0f;
 }
 
@@ -235,6 +235,14 @@ void neuroamp_aid_set_clock(neuroamp_aid *aid, neuroamp_clock clock, void *conte
     for (size_t i = 0; i < MAX_EARS; i++) {
         if (aid->ear[i].chain != NULL) {
             neuroamp_set_clock(aid->ear[i].chain, clock, context, deadline);
+        }
+    }
+}
+
+void neuroamp_aid_use_whole_hops(neuroamp_aid *aid, int enabled) {
+    for (size_t i = 0; i < MAX_EARS; i++) {
+        if (aid->ear[i].chain != NULL) {
+            neuroamp_use_whole_hops(aid->ear[i].chain, enabled);
         }
     }
 }
@@ -394,6 +402,14 @@ void neuroamp_aid_process(neuroamp_aid *aid, const float *left_in, const float *
         }
     }
     atomic_store_explicit(&aid->sequence, sequence + 2, memory_order_release);
+}
+
+float neuroamp_aid_ceiling(const neuroamp_aid *aid, neuroamp_ear ear) {
+    const na_ear *found = find_const(aid, ear);
+    if (found == NULL) {
+        return 0.0f;
+    }
+    return na_min(found->chain->limiter.ceiling_pa * found->in_use.receiver_per_pa, 1.0f);
 }
 
 /* --- Either side. --- */

@@ -84,6 +84,10 @@ NEUROAMP_API neuroamp *neuroamp_aid_chain(neuroamp_aid *aid, neuroamp_ear ear);
 NEUROAMP_API void neuroamp_aid_set_clock(neuroamp_aid *aid, neuroamp_clock clock, void *context,
                                          uint64_t deadline);
 
+/* As neuroamp_use_whole_hops: the sound is late by one hop less, and every call of
+ * neuroamp_aid_process has to bring whole hops. */
+NEUROAMP_API void neuroamp_aid_use_whole_hops(neuroamp_aid *aid, int enabled);
+
 /* Forgets what was heard, and fades in anew; everything that was set, and the counts, stay. */
 NEUROAMP_API void neuroamp_aid_restart(neuroamp_aid *aid);
 
@@ -94,6 +98,10 @@ NEUROAMP_API void neuroamp_aid_restart(neuroamp_aid *aid);
 NEUROAMP_API void neuroamp_aid_process(neuroamp_aid *aid, const float *left_in,
                                        const float *right_in, float *left_out, float *right_out,
                                        size_t samples);
+
+/* The most that an ear puts out now, in full scales, for what comes after the aid to hold on to;
+ * 0 for an ear that the aid does not have. */
+NEUROAMP_API float neuroamp_aid_ceiling(const neuroamp_aid *aid, neuroamp_ear ear);
 
 /* --- Either side. --- */
 

@@ -55,6 +55,7 @@ typedef struct neuroamp_aid_report {
     float output_db_spl;              /* the same at the receiver */
     float output_peak_db_spl;         /* highest sample since the start, dB SPL of such a sine */
     float gain_db[NEUROAMP_CHANNELS]; /* insertion gain of the last step, volume apart */
+    float gain_65_db[NEUROAMP_CHANNELS]; /* of the fitting that the chain holds, cross-fade included */
     float fade;                       /* 0: silent, 1: fully sounding */
     int32_t is_calibrated;
     int32_t is_net_paused;            /* left out because a hop was late */
@@ -129,6 +130,9 @@ NEUROAMP_API const neuroamp_fitting *neuroamp_aid_get_fitting(const neuroamp_aid
 /* Another calibration of one ear, which fades in anew. */
 NEUROAMP_API neuroamp_status neuroamp_aid_set_calibration(neuroamp_aid *aid,
                                                           const neuroamp_calibration *calibration);
+
+/* From now on the ear counts as not calibrated; NEUROAMP_BAD_ARGUMENT if there is no such ear. */
+NEUROAMP_API neuroamp_status neuroamp_aid_forget_calibration(neuroamp_aid *aid, neuroamp_ear ear);
 
 /* The calibration in use, the assumed one where none is known; null if there is no such ear. */
 NEUROAMP_API const neuroamp_calibration *neuroamp_aid_get_calibration(const neuroamp_aid *aid,

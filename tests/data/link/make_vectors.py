@@ -71,6 +71,7 @@ STATUS = {
 }
 LEFT, RIGHT, BOTH = 1, 2, 3
 STORED, STAGED, ACTIVE, TIMES = 1, 2, 3, 4
+MUTED, SILENT = 1, 2
 CALIBRATE, RESET = 0x424C4143, 0x54455352
 MEASURED, NO_RESPONSE, NOT_MEASURED = 0, 1, 2
 
@@ -84,9 +85,9 @@ DEVICE: dict[str, Any] = {
     "delay_samples": 64,
     "ears": BOTH,
     "capabilities": 0b11111,
-    "uncalibrated_ceiling_db_spl": 90.0,
-    "levels_db_spl": [61.5, 78.25, 74.0, 90.5],
-    "counts": [123456789012, 42, 7],
+    "uncalibrated_ceiling_db_spl": 85.0,
+    "levels_db_spl": [61.5, 78.25, 90.5],
+    "counts": [123456789012, 42, 7, 246913578024, 3],
     "ticks_per_second": 1000000000,
     "times": {
         "count": 1000,
@@ -100,7 +101,7 @@ DEVICE: dict[str, Any] = {
 }
 """The device of the conversations, at its start: both ears there, uncalibrated, nothing stored, no
 model, the clock at 0 ms, its start event logged. Its audio part applies what it is told at once;
-LEVELS, the first three counters and the times are always these."""
+LEVELS, the first five counters and the times are always these."""
 
 
 def crc(data: bytes) -> int:
@@ -205,6 +206,7 @@ def calibration(**changes: Any) -> dict[str, Any]:
         "zero": 0,
         "microphone_full_scale_db_spl": 120.5,
         "receiver_full_scale_db_spl": 117.25,
+        "ceiling_db_spl": 115.0,
         "version": 2,
         "time": 1763000000,
         "by": "711 coupler",
@@ -215,15 +217,16 @@ def calibration(**changes: Any) -> dict[str, Any]:
 def calibration_record(fields: dict[str, Any]) -> bytes:
     record = sealed(
         struct.pack(
-            "<BBHffIq20s",
+            "<BBHfffIq16s",
             fields["format"],
             fields["ear"],
             fields["zero"],
             fields["microphone_full_scale_db_spl"],
             fields["receiver_full_scale_db_spl"],
+            fields["ceiling_db_spl"],
             fields["version"],
             fields["time"],
-            text(fields["by"], 20),
+            text(fields["by"], 16),
         )
     )
     assert len(record) == 48
@@ -401,8 +404,9 @@ def refused_calibrations() -> list[dict[str, Any]]:
         ("a microphone that is not a number", 4, struct.pack("<f", float("nan")), 51, 0),
         ("a weak receiver", 8, struct.pack("<f", 79.5), 52, 0),
         ("an infinite receiver", 8, struct.pack("<f", float("inf")), 52, 0),
-        ("a time before 1970", 16, struct.pack("<q", -5), 53, 0),
-        ("a zero within the text", 26, b"\x00", 54, 3),
+        ("a ceiling above the limiter's range", 12, struct.pack("<f", 120.5), 53, 0),
+        ("a time before 1970", 20, struct.pack("<q", -5), 54, 0),
+        ("a zero within the text", 30, b"\x00", 55, 3),
     ]
     return [
         {
@@ -429,6 +433,7 @@ def records() -> dict[str, Any]:
             ear=RIGHT,
             microphone_full_scale_db_spl=80.0,
             receiver_full_scale_db_spl=150.0,
+            ceiling_db_spl=60.0,
             time=0,
             by="",
         ),
@@ -604,7 +609,7 @@ class Conversation:
         ear: int = LEFT,
         source: int = 1,
         program: int | None = None,
-        muted: int = 0,
+        output: int = 0,
         calibrated: int = 0,
         left_ms: int = 0,
         volume_db: float = 0.0,
@@ -614,26 +619,26 @@ class Conversation:
         shown = UNFITTED if fields is None else fields
         shown_program = shown["program"] if program is None else program
         strength = shown["noise_reduction"] if noise_reduction is None else noise_reduction
-        ceiling = shown["mpo_db_spl"]
-        if not calibrated:
-            ceiling = min(ceiling, DEVICE["uncalibrated_ceiling_db_spl"])
+        ceiling = DEVICE["uncalibrated_ceiling_db_spl"]
+        if calibrated:
+            ceiling = calibration()["ceiling_db_spl"]
         answer = struct.pack(
             "<BBBBIIfff11f",
             source,
             shown_program,
-            muted,
+            output,
             calibrated,
             crc_in_force,
             left_ms,
             volume_db,
             strength,
-            ceiling,
+            min(shown["mpo_db_spl"], ceiling),
             *(gain + volume_db for gain in shown["gain_65_db"]),
         )
         self.ask("APPLIED", bytes([ear]), answer)
 
     def identify(
-        self, fitted: int = 0, trial: int = 0, calibrated: int = 0, muted: int = 0
+        self, fitted: int = 0, trial: int = 0, calibrated: int = 0, output: int = 0
     ) -> None:
         answer = (
             text(DEVICE["serial"], 16)
@@ -648,7 +653,7 @@ class Conversation:
                 fitted,
                 trial,
                 calibrated,
-                muted,
+                output,
                 DEVICE["active_model_slot"],
             )
         )
@@ -714,14 +719,14 @@ def look_around() -> dict[str, Any]:
     talk.identify()
     talk.applied(None, LEFT, source=0)
     talk.applied(None, RIGHT, source=0)
-    talk.ask("LEVELS", b"\x01", struct.pack("<4f", *DEVICE["levels_db_spl"]))
+    talk.ask("LEVELS", b"\x01", struct.pack("<3f", *DEVICE["levels_db_spl"]))
     talk.read(TIMES, times_record(DEVICE["ticks_per_second"], DEVICE["times"]), LEFT, 5)
     for what in (STORED, STAGED, ACTIVE):
         talk.ask("READ", bytes([what, 1, 0, 0, 0]), status="NOTHING_THERE")
     talk.ask("READ_CALIBRATION", b"\x01", status="NOTHING_THERE")
     talk.events((0, 1, 0, 0))
     talk.advance(1234)
-    counts = struct.pack("<QQQ", *DEVICE["counts"])
+    counts = struct.pack("<5Q", *DEVICE["counts"])
     counts += struct.pack("<IIIII", 1234, talk.good + 1, 0, 0, 0)
     talk.ask("COUNTS", b"\x02", counts)
     return talk.end(None, None)
@@ -832,7 +837,7 @@ def retries(fields: dict[str, Any], record: bytes) -> dict[str, Any]:
     talk.sequence += 500
     talk.applied(fields)
     talk.again("after a gap in the numbers")
-    counts = struct.pack("<QQQ", *DEVICE["counts"])
+    counts = struct.pack("<5Q", *DEVICE["counts"])
     counts += struct.pack("<IIIII", 0, talk.good + 1, 0, talk.repeats, 1)
     talk.ask("COUNTS", b"\x01", counts)
     return talk.end(record, None)
@@ -886,13 +891,13 @@ def wrong_requests(fields: dict[str, Any], record: bytes) -> dict[str, Any]:
             talk.ask(command, bytes([ear]), status="BAD_VALUE", field=32)
     for ears in (0, 4, 255):
         talk.ask("REVERT", bytes([ears]), status="BAD_VALUE", field=32)
-        talk.ask("MUTE", bytes([ears, 1]), status="BAD_VALUE", field=32)
-    talk.ask("MUTE", b"\x01\x02", status="BAD_VALUE", field=37)
+        talk.ask("VOLUME", struct.pack("<Bf", ears, 0.0), status="BAD_VALUE", field=32)
+    talk.ask("MUTE", b"\x02", status="BAD_VALUE", field=37)
     talk.ask("TRY", struct.pack("<BHII", LEFT, 0, 0, 0), status="BAD_VALUE", field=33)
     talk.ask("TRY", struct.pack("<BHII", LEFT, 601, 0, 0), status="BAD_VALUE", field=33)
     talk.ask("TRY", struct.pack("<BHII", LEFT, 30, 0, 0), status="NOTHING_THERE")
     nan, infinity = float("nan"), float("inf")
-    for volume in (10.5, -20.5, nan, infinity, -infinity, 1e30):
+    for volume in (10.5, -40.5, nan, infinity, -infinity, 1e30):
         talk.ask("VOLUME", struct.pack("<Bf", 3, volume), status="BAD_VALUE", field=34)
     for strength in (-0.5, 1.5, nan, infinity):
         payload = struct.pack("<Bf", 1, strength)
@@ -966,8 +971,8 @@ def controls(fields: dict[str, Any], record: bytes) -> dict[str, Any]:
     talk.hello()
     talk.stage(half_record)
     talk.ask("COMMIT", b"\x01" + words(seal_of(half), 0), words(1))
-    talk.ask("VOLUME", struct.pack("<Bf", 1, -20.0))
-    talk.applied(half, volume_db=-20.0)
+    talk.ask("VOLUME", struct.pack("<Bf", 1, -40.0))
+    talk.applied(half, volume_db=-40.0)
     talk.ask("VOLUME", struct.pack("<Bf", 3, 10.0))
     talk.applied(half, volume_db=10.0)
     talk.applied(None, RIGHT, source=0, volume_db=10.0)
@@ -979,11 +984,10 @@ def controls(fields: dict[str, Any], record: bytes) -> dict[str, Any]:
     talk.applied(half, volume_db=10.0, program=2, noise_reduction=0.0)
     talk.ask("PROGRAM", b"\x01\x00")
     talk.applied(half, volume_db=10.0)
-    talk.ask("MUTE", b"\x02\x01")
-    talk.identify(fitted=LEFT, muted=RIGHT)
-    talk.ask("MUTE", b"\x03\x01")
-    talk.applied(half, volume_db=10.0, muted=1)
-    talk.ask("MUTE", b"\x03\x00")
+    talk.ask("MUTE", b"\x01")
+    talk.identify(fitted=LEFT, output=MUTED)
+    talk.applied(half, volume_db=10.0, output=MUTED)
+    talk.ask("MUTE", b"\x00")
     talk.applied(half, volume_db=10.0)
     talk.ask("NOISE_REDUCTION", struct.pack("<Bf", 2, 0.25), status="NOTHING_THERE")
     return talk.end(half_record, None)
@@ -995,17 +999,17 @@ def panic(fields: dict[str, Any], record: bytes) -> dict[str, Any]:
     sent, received = talk.exchange("PANIC", 77, 0xABCDEF01, b"", reply)
     talk.raw(sent, received, "before any session")
     talk.hello()
-    talk.identify(muted=BOTH)
-    talk.ask("MUTE", b"\x03\x00")
+    talk.identify(output=SILENT)
+    talk.ask("MUTE", b"\x00")
     talk.stage(record)
     talk.ask("TRY", struct.pack("<BHII", LEFT, 30, seal_of(fields), 0))
     last = talk.sequence - 1
     sent, received = talk.exchange("PANIC", last, talk.session, b"", reply)
     talk.raw(sent, received, "with the number of the last request")
     talk.raw(sent, received, "again")
-    talk.applied(None, source=0, muted=1)
-    talk.identify(muted=BOTH)
-    talk.ask("MUTE", b"\x03\x00")
+    talk.applied(None, source=0, output=SILENT)
+    talk.identify(output=SILENT)
+    talk.ask("MUTE", b"\x00")
     talk.applied(None, source=0)
     sent, received = talk.exchange("PANIC", 0, 1, b"\x00", bytes([STATUS["BAD_LENGTH"], 0, 0]))
     talk.raw(sent, received)
@@ -1021,7 +1025,7 @@ def calibrating(fields: dict[str, Any], record: bytes) -> dict[str, Any]:
     talk.stage(record)
     talk.ask("COMMIT", b"\x01" + words(seal_of(fields), 0), words(1))
     talk.ask("WRITE_CALIBRATION", confirm + stored, status="NOT_NOW")
-    talk.ask("MUTE", b"\x01\x01")
+    talk.ask("MUTE", b"\x01")
     talk.ask("WRITE_CALIBRATION", words(CALIBRATE ^ 1) + stored, status="BAD_VALUE", field=42)
     damaged = stored[:20] + b"\xff" + stored[21:]
     talk.ask("WRITE_CALIBRATION", confirm + damaged, status="BAD_CRC")
@@ -1030,7 +1034,7 @@ def calibrating(fields: dict[str, Any], record: bytes) -> dict[str, Any]:
     talk.ask("WRITE_CALIBRATION", confirm + stored)
     talk.ask("READ_CALIBRATION", b"\x01", stored)
     talk.ask("READ_CALIBRATION", b"\x02", status="NOTHING_THERE")
-    talk.ask("MUTE", b"\x01\x00")
+    talk.ask("MUTE", b"\x00")
     talk.applied(fields, calibrated=1)
     talk.read(STORED, record)
     talk.identify(fitted=LEFT, calibrated=LEFT)
@@ -1077,17 +1081,17 @@ def forgetting(
     talk.stage(left_record)
     talk.stage(right_record)
     talk.ask("COMMIT", b"\x03" + words(seal_of(left), seal_of(right)), words(1))
-    talk.ask("MUTE", b"\x01\x01")
+    talk.ask("MUTE", b"\x01")
     talk.ask("WRITE_CALIBRATION", struct.pack("<I", CALIBRATE) + stored)
     talk.ask("FACTORY_RESET", struct.pack("<BI", 1, RESET ^ 1), status="BAD_VALUE", field=42)
     talk.ask("FACTORY_RESET", struct.pack("<BI", 0, RESET), status="BAD_VALUE", field=45)
     talk.ask("FACTORY_RESET", struct.pack("<BI", 4, RESET), status="BAD_VALUE", field=45)
     talk.ask("FACTORY_RESET", struct.pack("<BI", 1, RESET), b"\x01")
-    talk.identify(calibrated=LEFT, muted=BOTH)
-    talk.applied(None, LEFT, source=0, muted=1, calibrated=1)
+    talk.identify(calibrated=LEFT, output=MUTED)
+    talk.applied(None, LEFT, source=0, output=MUTED, calibrated=1)
     talk.ask("READ", bytes([STORED, 2, 0, 0, 0]), status="NOTHING_THERE")
     talk.ask("FACTORY_RESET", struct.pack("<BI", 3, RESET), b"\x03")
-    talk.identify(muted=BOTH)
+    talk.identify(output=MUTED)
     return talk.end(None, None, calibration={"left": None, "right": None})
 
 
@@ -1169,7 +1173,7 @@ def payloads() -> list[dict[str, Any]]:
                 "fitted": 1,
                 "on_trial": 2,
                 "calibrated": 3,
-                "muted": 0,
+                "output": 0,
                 "active_model_slot": 255,
             },
             identity,
@@ -1204,7 +1208,7 @@ def payloads() -> list[dict[str, Any]]:
             {
                 "source": 2,
                 "program": 1,
-                "muted": 0,
+                "output": 0,
                 "calibrated": 1,
                 "crc": 0x89ABCDEF,
                 "trial_left_ms": 1500,
@@ -1222,10 +1226,9 @@ def payloads() -> list[dict[str, Any]]:
             {
                 "input_db_spl": 61.5,
                 "output_db_spl": 78.25,
-                "input_peak_db": 74.0,
-                "output_peak_db": 90.5,
+                "output_peak_db_spl": 90.5,
             },
-            struct.pack("<4f", 61.5, 78.25, 74.0, 90.5),
+            struct.pack("<3f", 61.5, 78.25, 90.5),
         ),
         pair(
             "COUNTS",
@@ -1235,13 +1238,15 @@ def payloads() -> list[dict[str, Any]]:
                 "steps": 1 << 40,
                 "missed_steps": 42,
                 "non_finite_samples": 7,
+                "hops": 1 << 41,
+                "late_hops": 3,
                 "uptime_ms": 1234,
                 "good_frames": 5,
                 "dropped_frames": 6,
                 "repeats": 8,
                 "settings_number": 9,
             },
-            struct.pack("<QQQIIIII", 1 << 40, 42, 7, 1234, 5, 6, 8, 9),
+            struct.pack("<5Q5I", 1 << 40, 42, 7, 1 << 41, 3, 1234, 5, 6, 8, 9),
         ),
         pair(
             "EVENTS",
@@ -1250,7 +1255,7 @@ def payloads() -> list[dict[str, Any]]:
             {"oldest": 10, "next": 18, "events": [event]},
             words(10, 18) + struct.pack("<IHBBI", 5, 3, 1, 0, 30),
         ),
-        pair("MUTE", {"ears": 3, "on": 1}, b"\x03\x01", {}, b""),
+        pair("MUTE", {"on": 1}, b"\x01", {}, b""),
         pair("PANIC", {}, b"", {}, b""),
         pair("VOLUME", {"ears": 2, "volume_db": -6.0}, struct.pack("<Bf", 2, -6.0), {}, b""),
         pair("PROGRAM", {"ears": 1, "program": 2}, b"\x01\x02", {}, b""),

@@ -540,12 +540,16 @@ class Dispatcher:
     def _on_counts(self, question: Any, _: Frame) -> Message:
         counts = self._part.counts(question.ear)
         return Counts(
-            *dataclasses.astuple(counts),
-            self._now_ms(),
-            self._reader.good % 2**32,
-            self._reader.dropped % 2**32,
-            self._repeats % 2**32,
-            self._settings.number,
+            steps=counts.steps,
+            missed_steps=counts.missed_steps,
+            non_finite_samples=counts.non_finite_samples,
+            hops=counts.hops,
+            late_hops=counts.late_hops,
+            uptime_ms=self._now_ms(),
+            good_frames=self._reader.good % 2**32,
+            dropped_frames=self._reader.dropped % 2**32,
+            repeats=self._repeats % 2**32,
+            settings_number=self._settings.number,
         )
 
     def _on_events(self, question: Any, _: Frame) -> Message:

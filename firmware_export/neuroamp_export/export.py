@@ -12,6 +12,7 @@ from neuroamp.errors import NeuroampError
 from neuroamp.model_file import append_tflite_metadata
 
 from neuroamp_export.core_format import FloatWeights, write_core_model
+from neuroamp_export.formats import FORMATS
 from neuroamp_export.net import Stream, StreamingNet, model_info, recurrent_weights
 from neuroamp_export.onnx_export import onnx_model, onnx_operators
 from neuroamp_export.parity import Parity, ParityStream
@@ -22,8 +23,6 @@ from neuroamp_export.tflite_export import (
     tflite_quantised,
 )
 from neuroamp_export.tflm import is_installed
-
-FORMATS = ("onnx", "tflite", "core")
 
 MOST_OF_FLOAT = 0.30
 """An int8 file must be smaller than this share of the float file."""

@@ -46,7 +46,7 @@ def pack(data: bytes, layout: Layout, source: str) -> bytes:
     sections = read_sections(data, source)
     if SECTIONS["layout"] in sections:
         raise NeuroampError(f"{source} is packed for a target already; give the plain .nam file.")
-    layers, units, *widths = NET.unpack(sections[SECTIONS["net"]])
+    layers, _units, *widths = NET.unpack(sections[SECTIONS["net"]])
     widths = widths[:layers]
     odd = [width for width in widths if width % UNITS_PER_TILE]
     if layout is Layout.TILES and odd:

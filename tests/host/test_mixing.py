@@ -241,6 +241,18 @@ def test_the_shares_of_the_scenes(root: Path) -> None:
         assert sorted(mixture.noises) == ["train-hiss", "train-hum"]
 
 
+def test_steady_tones_are_kept_as_they_are_and_do_not_stop(root: Path) -> None:
+    for mixture in drawn(root, with_(tone_share=1.0, level_range_db_spl=(50.0, 60.0, 70.0)), 10):
+        np.testing.assert_array_equal(mixture.clean_pa, mixture.noisy_pa)
+        assert mixture.target == "music"
+        assert 50.0 <= mixture.level_db_spl <= 70.0
+        later = mixture.clean_pa[SAMPLES // 4 + 400 :].astype(np.float64)
+        power = np.abs(np.fft.rfft(later * np.hanning(later.size))) ** 2
+        strongest = np.sort(power)[::-1]
+        # Three tones at most, each a few bins wide under the window: nothing else sounds.
+        assert strongest[30:].sum() < 1e-3 * power.sum()
+
+
 def test_rooms_are_rooms_and_leave_late_reverberation_in_the_noisy_signal(root: Path) -> None:
     sampler = MixtureSampler(root, "train", SECONDS, config=with_(room_share=1.0, clean_share=1.0))
     assert [room.name for room in sampler.rooms] == ["room"]

@@ -2,6 +2,7 @@
 #include "chain.h"
 
 #include "elementary.h"
+#include "fitting.h"
 #include "loops.h"
 #include "net_features.h"
 
@@ -88,30 +89,11 @@ size_t neuroamp_size(const void *model, size_t model_bytes) {
     return na_model_read(model, model_bytes, &found) == NEUROAMP_OK ? needed_bytes(&found) : 0;
 }
 
-static int within(const float *values, size_t count, float low, float high) {
-    for (size_t i = 0; i < count; i++) {
-        if (!(values[i] >= low && values[i] <= high)) { /* a NaN is not within */
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static int is_sound(const neuroamp_fitting *f) {
-    return within(f->thresholds_db_hl, NEUROAMP_AUDIOGRAM_POINTS, -10.0f, 120.0f) &&
-           within(f->gain_65_db, NEUROAMP_CHANNELS, 0.0f, 70.0f) &&
-           within(f->compression_ratio, NEUROAMP_CHANNELS, 1.0f, 4.0f) &&
-           within(&f->knee_db_spl, 1, 20.0f, 80.0f) && within(&f->attack_s, 1, 0.001f, 0.1f) &&
-           within(&f->release_s, 1, 0.01f, 3.0f) &&
-           within(&f->mpo_db_spl, 1, NA_MPO_MIN_DB_SPL, NA_MPO_MAX_DB_SPL) &&
-           within(&f->noise_reduction, 1, 0.0f, 1.0f);
-}
-
 neuroamp_status neuroamp_set_fitting(neuroamp *chain, const neuroamp_fitting *fitting) {
     if (fitting->ear != (int32_t)chain->ear) {
         return NEUROAMP_WRONG_EAR;
     }
-    if (!is_sound(fitting)) {
+    if (na_find_fault(fitting).field != 0) {
         return NEUROAMP_BAD_FITTING;
     }
     chain->fitting = *fitting;

@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include "bytes.h"
+#include "crc32.h"
 #include "fft.h"
 
 #include <string.h>
@@ -55,29 +57,6 @@ typedef struct file {
     int is_sound; /* cleared by whatever is missing or out of range */
 } file;
 
-static uint32_t read_u32(const uint8_t *from) {
-    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
-           (uint32_t)from[3] << 24;
-}
-
-static uint32_t crc32(const uint8_t *data, size_t bytes) {
-    uint32_t table[16]; /* a nibble at a time: small enough for the stack of any target */
-    for (uint32_t i = 0; i < 16; i++) {
-        uint32_t value = i;
-        for (int bit = 0; bit < 4; bit++) {
-            value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
-        }
-        table[i] = value;
-    }
-    uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < bytes; i++) {
-        crc ^= data[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
-}
-
 static void require(file *f, int condition) {
     if (!condition) {
         f->is_sound = 0;
@@ -86,13 +65,13 @@ static void require(file *f, int condition) {
 
 /* Where a section of exactly `bytes` lies; null, and the file is not sound, if there is none. */
 static const void *section(file *f, uint32_t identifier, size_t bytes) {
-    const uint32_t file_bytes = read_u32(f->data + 12);
+    const uint32_t file_bytes = na_read_u32(f->data + 12);
     for (uint32_t i = 0; i < f->sections; i++) {
         const uint8_t *entry = f->data + HEADER_BYTES + (size_t)i * ENTRY_BYTES;
-        if (read_u32(entry) != identifier) {
+        if (na_read_u32(entry) != identifier) {
             continue;
         }
-        const uint32_t offset = read_u32(entry + 4), length = read_u32(entry + 8);
+        const uint32_t offset = na_read_u32(entry + 4), length = na_read_u32(entry + 8);
         if (length == bytes && offset % NEUROAMP_ALIGNMENT == 0 && offset <= file_bytes &&
             length <= file_bytes - offset) {
             return f->data + offset;
@@ -106,7 +85,7 @@ static const void *section(file *f, uint32_t identifier, size_t bytes) {
 /* The layout of the matrices; a file without the section has plain ones. */
 static na_layout read_layout(file *f) {
     for (uint32_t i = 0; i < f->sections; i++) {
-        if (read_u32(f->data + HEADER_BYTES + (size_t)i * ENTRY_BYTES) == SECTION_LAYOUT) {
+        if (na_read_u32(f->data + HEADER_BYTES + (size_t)i * ENTRY_BYTES) == SECTION_LAYOUT) {
             const uint32_t *stored = section(f, SECTION_LAYOUT, sizeof(uint32_t));
             require(f, stored != NULL && *stored <= NA_TILES);
             return f->is_sound ? (na_layout)*stored : NA_ROWS;
@@ -286,17 +265,17 @@ neuroamp_status na_model_read(const uint8_t *data, size_t bytes, na_model *model
     if (bytes < HEADER_BYTES || memcmp(data, "NeuroAMP", 8) != 0) {
         return NEUROAMP_NOT_A_MODEL;
     }
-    if (read_u32(data + 8) != NA_FORMAT_VERSION) {
+    if (na_read_u32(data + 8) != NA_FORMAT_VERSION) {
         return NEUROAMP_WRONG_VERSION;
     }
-    const uint32_t file_bytes = read_u32(data + 12);
+    const uint32_t file_bytes = na_read_u32(data + 12);
     if (file_bytes < HEADER_BYTES || file_bytes > bytes) {
         return NEUROAMP_NOT_A_MODEL;
     }
-    if (read_u32(data + 16) != crc32(data + CRC_FROM, file_bytes - CRC_FROM)) {
+    if (na_read_u32(data + 16) != na_crc32(0, data + CRC_FROM, file_bytes - CRC_FROM)) {
         return NEUROAMP_DAMAGED_MODEL;
     }
-    file f = {data, read_u32(data + 20), NA_ROWS, 1};
+    file f = {data, na_read_u32(data + 20), NA_ROWS, 1};
     if (f.sections > MAX_SECTIONS || f.sections > (file_bytes - HEADER_BYTES) / ENTRY_BYTES) {
         return NEUROAMP_BAD_MODEL;
     }

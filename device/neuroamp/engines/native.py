@@ -130,6 +130,37 @@ def load_library() -> tuple[Any, Any]:
     return ffi, ffi.dlopen(str(path))
 
 
+def core_memory_bytes(data: bytes) -> int:
+    """Memory in bytes, on this machine, of one ear's chain of the whole `.nam` file `data`.
+
+    Unlike the chain itself, it can be asked of a file that is packed for another processor.
+
+    Raises:
+        NeuroampError: the core was not built, or it refuses the file.
+    """
+    ffi, library = load_library()
+    block, model = _aligned_block(ffi, len(data))
+    ffi.memmove(model, data, len(data))
+    size = int(library.neuroamp_size(model, len(data)))
+    if size == 0:
+        _check(library.neuroamp_check_model(model, len(data), ffi.NULL))
+    del block  # it had to live until here
+    return size
+
+
+def _aligned_block(ffi: Any, size: int) -> tuple[Any, Any]:
+    """A block that holds `size` bytes from an aligned address on, and that address."""
+    block = ffi.new("uint8_t[]", size + ALIGNMENT)
+    return block, block + -int(ffi.cast("uintptr_t", block)) % ALIGNMENT
+
+
+def _check(status: int) -> None:
+    if status != OK:
+        ffi, library = load_library()
+        text = ffi.string(library.neuroamp_status_text(status)).decode()
+        raise NeuroampError(f"the native engine refused: {text}; export the model again.")
+
+
 class _Core:
     """One chain in C with the memory it lives in."""
 
@@ -138,24 +169,17 @@ class _Core:
         self._float_array = self.ffi.typeof("float[]")
         self._model = self._aligned(len(data))
         self.ffi.memmove(self._model, data, len(data))
-        size = self.library.neuroamp_size(self._model, len(data))
-        if size == 0:
-            self.check(self.library.neuroamp_check_model(self._model, len(data), self.ffi.NULL))
+        size = core_memory_bytes(data)
         self._memory = self._aligned(size)
         chain = self.ffi.new("neuroamp **")
         record = self.fitting_record(fitting)
-        self.check(
+        _check(
             self.library.neuroamp_init(
                 self._memory, size, self._model, len(data), EARS[ear], record, chain
             )
         )
         self.chain = chain[0]
         self.bytes = size
-
-    def check(self, status: int) -> None:
-        if status != OK:
-            text = self.ffi.string(self.library.neuroamp_status_text(status)).decode()
-            raise NeuroampError(f"the native engine refused: {text}; export the model again.")
 
     def fitting_record(self, fitting: Fitting) -> Any:
         values = {name: getattr(fitting, name) for name in FITTING_FIELDS}
@@ -166,9 +190,9 @@ class _Core:
 
     def _aligned(self, size: int) -> Any:
         # cffi frees the block with the last reference: keep it beside the aligned pointer.
-        block = self.ffi.new("uint8_t[]", size + ALIGNMENT)
+        block, start = _aligned_block(self.ffi, size)
         self._blocks = [*getattr(self, "_blocks", []), block]
-        return block + -int(self.ffi.cast("uintptr_t", block)) % ALIGNMENT
+        return start
 
 
 class NativeChain:
@@ -218,7 +242,7 @@ class NativeChain:
         """
         self._check_ear(fitting)
         core = self._core
-        core.check(core.library.neuroamp_set_fitting(core.chain, core.fitting_record(fitting)))
+        _check(core.library.neuroamp_set_fitting(core.chain, core.fitting_record(fitting)))
         self._fitting = fitting
 
     def process(self, block_pa: ArrayLike) -> NDArray[np.float32]:
@@ -368,5 +392,5 @@ class NativeEngine:
             self._fitting = self._fitting.replace(thresholds_db_hl=thresholds)
             core = self._core
             record = core.fitting_record(self._fitting)
-            core.check(core.library.neuroamp_set_fitting(core.chain, record))
+            _check(core.library.neuroamp_set_fitting(core.chain, record))
         self._audiogram = given

@@ -1,38 +1,39 @@
-"""`neuroamp export`: a checkpoint to files that devices run, and how far they are from torch."""
+"""`neuroamp export`: a net as files that devices run, or as the image of a firmware."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from neuroamp.audiogram import BISGAARD, Ear
-from neuroamp.features import Features, audiogram_input
-from neuroamp.profile import Profile
-from neuroamp.transform import stft
-from neuroamp_export.export import FORMATS, export, parity_report, save_report
-from neuroamp_export.net import Stream
-from neuroamp_export.parity import ParityStream
-from rich.console import Console
-from rich.table import Table
+from neuroamp.core_file import SUFFIX, read_core_file
+from neuroamp.errors import NeuroampError
+from neuroamp.released import find_model
+from neuroamp_export.formats import FORMATS
+from neuroamp_export.target import TARGETS, Image, make_image, read_board
 
-from neuroamp_host.corpora.mixing import MixtureSampler, evaluation_mixtures
-from neuroamp_host.prescription.fit import make_fitting
-from neuroamp_host.training import checkpoint
-
-CALIBRATION_STREAMS = 40
-CALIBRATION_SECONDS = 4.0
-PARITY_MIXTURES = 14
-"""Four-second mixtures that make up the sound of the parity report, repeated to its length."""
+KILOBYTE = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument("checkpoint", type=Path, help="checkpoint that `neuroamp train` wrote")
+    parser.add_argument(
+        "source",
+        metavar="CHECKPOINT|MODEL",
+        help=f"checkpoint that `neuroamp train` wrote; with --target also a {SUFFIX} file or the "
+        "name of a released model",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
-    parser.add_argument("--data", type=Path, required=True, help="root of the audio data")
+    parser.add_argument(
+        "--target",
+        choices=sorted(TARGETS),
+        help="write the model image of this processor's firmware, and nothing else",
+    )
+    parser.add_argument(
+        "--board",
+        metavar="NAME|FOLDER",
+        help="with --target: refuse what does not fit this board of device/firmware/boards",
+    )
+    parser.add_argument("--data", type=Path, help="without --target: root of the audio data")
     parser.add_argument("--name", help="of the files (default: the folder's name)")
     parser.add_argument(
         "--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="what to write"
@@ -51,71 +52,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exports, compares, prints the report and writes parity.json."""
-    net = checkpoint.load_net(options.checkpoint)
-    architecture = str(checkpoint.load(options.checkpoint)["net"])
-    if options.gain_range:
-        low, high = options.gain_range
-        narrowed = {**net.profile.to_dict(), "gain_min_db": low, "gain_max_db": high}
-        net.profile = Profile.from_dict(narrowed)
+    """Writes the files; prints the memory that they need, or how far they are from torch."""
     name = options.name or options.out.resolve().name
-    torch.set_num_threads(1)
-    print("Calibrating and exporting ...")
-    files = export(
-        net, name, architecture, options.out, _streams(net.profile, options.data), options.formats
+    if options.target:
+        image = _image(options, name)
+        if options.board:
+            image.check_fits(read_board(options.board))
+        image.write(options.out)
+        _print_memory(image, options.out)
+        return 0
+    if options.board or not options.data:
+        raise NeuroampError(
+            "--board goes with --target, which says for which processor to export; add it."
+            if options.board
+            else "--data is missing: the root of the audio data to calibrate and compare with; "
+            "give it, or --target to make a firmware's image."
+        )
+    from neuroamp_host.exporting import export_and_compare
+
+    export_and_compare(
+        Path(options.source),
+        options.out,
+        options.data,
+        name,
+        options.formats,
+        options.gain_range,
+        options.minutes,
     )
-    print(f"Comparing with torch over {options.minutes:g} minutes ...")
-    mixtures = evaluation_mixtures(options.data, "test", PARITY_MIXTURES)
-    sound = np.concatenate([mixture.noisy_pa for mixture in mixtures]).astype(np.float64)
-    fitting = make_fitting(BISGAARD["N3"], Ear.LEFT)
-    stream = ParityStream(net, sound, fitting, options.minutes)
-    report = parity_report(stream, files)
-    save_report(report, options.out / "parity.json")
-    _print(report)
-    print(f"Written to {options.out / 'parity.json'}.")
     return 0
 
 
-def _streams(profile: Profile, data: Path) -> list[Stream]:
-    """Features and audiograms of dev mixtures, to calibrate with."""
-    sampler = MixtureSampler(data, "dev", CALIBRATION_SECONDS)
-    streams = []
-    for index in range(CALIBRATION_STREAMS):
-        spectra = stft(profile, sampler.mixture(index).noisy_pa, every=profile.hops_per_step)
-        listener = list(BISGAARD.values())[index % len(BISGAARD)]
-        streams.append(
-            Stream(
-                Features(profile)(spectra).astype(np.float32),
-                audiogram_input(listener.six_point()).astype(np.float32),
-            )
+def _image(options: argparse.Namespace, name: str) -> Image:
+    """The image of a released or exported model, or of a checkpoint.
+
+    Raises:
+        NeuroampError: the source is not there, is damaged, or does not go into the target.
+    """
+    source = Path(options.source)
+    if source.is_file() and source.suffix != SUFFIX:
+        from neuroamp_host.exporting import core_model
+
+        data = core_model(source, name, options.gain_range)
+    elif options.gain_range:
+        raise NeuroampError(
+            f"--gain-range needs a checkpoint, but {source} is exported already with a range of "
+            "its own; give the checkpoint."
         )
-    return streams
+    else:
+        source = find_model(options.source, "native")
+        data = read_core_file(source)[1]
+    return make_image(data, options.target, source.name)
 
 
-def _print(report: dict[str, Any]) -> None:
-    table = Table(title="Output SNR against torch float, dB")
-    for heading in ("file", "engine", "kB", "first minute", "last minute", "net output", "us/step"):
-        table.add_column(heading, justify="left" if heading in ("file", "engine") else "right")
-    for row in report["files"]:
-        table.add_row(
-            row["file"],
-            row["engine"],
-            f"{row['kilobytes']:.0f}",
-            f"{row['first_minute_db']:.1f}",
-            f"{row['last_minute_db']:.1f}",
-            f"{row['net_output_db']:.1f}",
-            f"{row['step_us']:.1f}",
-        )
-    console = Console()
-    console.print(table)
-    for row in report["files"]:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(row["operators"].items()))
-        console.print(f"{row['file']}: {kinds or 'the core'}", markup=False, highlight=False)
-    for row in report["tflite_micro"]:
-        console.print(
-            f"{row['file']} in TFLite-Micro, {row['steps']} steps: net output "
-            f"{row['net_output_db']:.1f} dB, at most "
-            f"{row['largest_difference_to_litert']:.2g} from LiteRT",
-            markup=False,
-            highlight=False,
-        )
+def _print_memory(image: Image, out: Path) -> None:
+    rows = {
+        "model image": len(image.model),
+        "of which weights": image.weight_bytes,
+        "flash, at most": image.flash_bytes,
+        "chain of one ear": image.chain_bytes,
+        "RAM, at most": image.ram_bytes,
+    }
+    print(f"{image.source} for {image.target}:")
+    for what, count in rows.items():
+        print(f"  {what:<18}{count / KILOBYTE:8.1f} kB")
+    print(f"Written to {out}.")

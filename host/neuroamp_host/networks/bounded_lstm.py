@@ -3,8 +3,9 @@
 The cell of a freely trained LSTM can grow to hundreds, which no 8- or 16-bit scale holds
 beside values near one; here it is clamped to `CELL_BOUND` in training as on the device. Where
 the clamp is active its gradient is zero. The backward pass is written out (backpropagation
-through time after Graves 2012, ch. 4): a Python loop under autograd is several times slower on
-a CPU, and torch's own LSTM has no clamp.
+through time after Graves 2012, ch. 4), and what follows a step's matrix product is one compiled
+loop: dozens of small operations a step, under autograd above all, cost several times the products,
+and torch's own LSTM has no clamp.
 """
 
 from __future__ import annotations
@@ -12,10 +13,73 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from numba import njit
 from torch import Tensor, nn
+
+from neuroamp_host.evaluation.metrics.vector_math import fast_exp
 
 CELL_BOUND = 4.0
 """Bound of the cell state; tanh(4) is 0.9993, so nothing that the output can tell is lost."""
+
+_LARGEST = 80.0
+"""Arguments of the exponential are clamped to this; its sigmoid is 0 or 1 long before."""
+
+
+@njit(inline="always")
+def _sigmoid(x):  # type: ignore[no-untyped-def]  # numba infers
+    """1 / (1 + exp(-x)); NaN stays NaN, because comparisons with it are false."""
+    if x < -_LARGEST:
+        x = -_LARGEST
+    if x > _LARGEST:
+        x = _LARGEST
+    return 1.0 / (1.0 + fast_exp(-x))
+
+
+@njit(cache=True, error_model="numpy")
+def _forward_step(gates, cells, hiddens, squashed, t):  # type: ignore[no-untyped-def]
+    """Gate inputs [batch, 4 width] of step t to gates, and the states of step t + 1."""
+    batch, width = squashed.shape[1:]
+    for row in range(batch):
+        z = gates[t, row]
+        for k in range(2 * width):
+            z[k] = _sigmoid(z[k])
+        for k in range(2 * width, 3 * width):
+            z[k] = 2.0 * _sigmoid(2.0 * z[k]) - 1.0
+        for k in range(3 * width, 4 * width):
+            z[k] = _sigmoid(z[k])
+        for k in range(width):
+            cell = z[width + k] * cells[t, row, k] + z[k] * z[2 * width + k]
+            if cell < -CELL_BOUND:
+                cell = -CELL_BOUND
+            if cell > CELL_BOUND:
+                cell = CELL_BOUND
+            cells[t + 1, row, k] = cell
+            small = 2.0 * _sigmoid(2.0 * cell) - 1.0
+            squashed[t, row, k] = small
+            hiddens[t + 1, row, k] = z[3 * width + k] * small
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _backward_step(  # type: ignore[no-untyped-def]
+    gates, cells, squashed, grad_outputs, d_hidden, d_cell, grad_drive, t
+):
+    """Gradients of step t's gate inputs from those of its states; `d_cell` moves to step t - 1."""
+    batch, width = squashed.shape[1:]
+    for row in range(batch):
+        z, d = gates[t, row], grad_drive[t, row]
+        for k in range(width):
+            i, f = z[k], z[width + k]
+            g, o = z[2 * width + k], z[3 * width + k]
+            small = squashed[t, row, k]
+            hidden = d_hidden[row, k] + grad_outputs[t, row, k]
+            cell = d_cell[row, k] + hidden * o * (1.0 - small * small)
+            if abs(cells[t + 1, row, k]) >= CELL_BOUND:
+                cell *= 0.0
+            d[k] = cell * g * i * (1.0 - i)
+            d[width + k] = cell * cells[t, row, k] * f * (1.0 - f)
+            d[2 * width + k] = cell * i * (1.0 - g * g)
+            d[3 * width + k] = hidden * small * o * (1.0 - o)
+            d_cell[row, k] = cell * f
 
 
 class _Sequence(torch.autograd.Function):
@@ -26,25 +90,16 @@ class _Sequence(torch.autograd.Function):
         ctx: Any, drive: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         steps, batch, width = drive.shape[0], drive.shape[1], hidden.shape[1]
-        # tanh(x) = 2 sigmoid(2 x) - 1: with the candidate's rows doubled, one sigmoid over a
-        # contiguous block serves all four gates.
-        candidate = slice(2 * width, 3 * width)
         gates = drive.clone()
-        gates[:, :, candidate] *= 2.0
         cells = drive.new_empty(steps + 1, batch, width)
         hiddens = drive.new_empty(steps + 1, batch, width)
         squashed = drive.new_empty(steps, batch, width)
         cells[0], hiddens[0] = cell, hidden
         weights = recurrent.t().contiguous()
-        weights[:, candidate] *= 2.0
+        z, c, h, s = (tensor.numpy() for tensor in (gates, cells, hiddens, squashed))
         for t in range(steps):
-            z = gates[t].addmm_(hiddens[t], weights).sigmoid_()
-            z[:, candidate].mul_(2.0).sub_(1.0)
-            i, f, g, o = z.split(width, dim=1)
-            torch.mul(f, cells[t], out=cells[t + 1])
-            cells[t + 1].addcmul_(i, g).clamp_(-CELL_BOUND, CELL_BOUND)
-            torch.tanh(cells[t + 1], out=squashed[t])
-            torch.mul(o, squashed[t], out=hiddens[t + 1])
+            gates[t].addmm_(hiddens[t], weights)
+            _forward_step(z, c, h, s, t)
         ctx.save_for_backward(recurrent, gates, cells, hiddens, squashed)
         return hiddens[1:].clone(), hiddens[-1].clone(), cells[-1].clone()
 
@@ -54,26 +109,15 @@ class _Sequence(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         recurrent, gates, cells, hiddens, squashed = ctx.saved_tensors
         steps, _, width = squashed.shape
-        i, f, g, o = gates.split(width, dim=2)
-        # Everything that does not depend on the recursion, for all steps at once.
-        through_tanh = o * (1.0 - squashed * squashed)
-        free = (cells[1:].abs() < CELL_BOUND).to(cells.dtype)
-        slope_i = g * i * (1.0 - i)
-        slope_f = cells[:-1] * f * (1.0 - f)
-        slope_g = i * (1.0 - g * g)
-        slope_o = squashed * o * (1.0 - o)
         grad_drive = torch.empty_like(gates)
         d_hidden, d_cell = grad_hidden.clone(), grad_cell.clone()
+        weights = recurrent.detach().contiguous()
+        z, c, s = gates.numpy(), cells.numpy(), squashed.numpy()
+        d_out, d_z = grad_outputs.contiguous().numpy(), grad_drive.numpy()
+        d_h, d_c = d_hidden.numpy(), d_cell.numpy()
         for t in range(steps - 1, -1, -1):
-            d_hidden = d_hidden + grad_outputs[t]
-            d_cell = d_cell.addcmul(d_hidden, through_tanh[t]).mul_(free[t])
-            d_gates = grad_drive[t]
-            torch.mul(d_cell, slope_i[t], out=d_gates[:, :width])
-            torch.mul(d_cell, slope_f[t], out=d_gates[:, width : 2 * width])
-            torch.mul(d_cell, slope_g[t], out=d_gates[:, 2 * width : 3 * width])
-            torch.mul(d_hidden, slope_o[t], out=d_gates[:, 3 * width :])
-            d_cell = d_cell * f[t]
-            d_hidden = d_gates @ recurrent
+            _backward_step(z, c, s, d_out, d_h, d_c, d_z, t)
+            torch.mm(grad_drive[t], weights, out=d_hidden)
         flat = grad_drive.reshape(-1, 4 * width)
         grad_recurrent = flat.t() @ hiddens[:-1].reshape(-1, width)
         return grad_drive, grad_recurrent, d_hidden, d_cell

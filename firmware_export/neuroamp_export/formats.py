@@ -1,0 +1,3 @@
+"""What `neuroamp export` can write; apart, so that asking for help needs no torch."""
+
+FORMATS = ("onnx", "tflite", "core")

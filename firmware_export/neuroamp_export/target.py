@@ -1,0 +1,196 @@
+"""The model image of a microcontroller's firmware: packed for its kernel, with a header of sizes.
+
+What device/firmware takes from a host is one folder: `model.nam`, the model file in the layout that
+the target's kernel reads, tables of the profile and of the activations included, and `model.h`.
+Whether it fits a board is known before anything is compiled: the build holds the rest of the
+firmware to fixed shares of flash and RAM.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+from neuroamp.core_file import PARTS, SECTIONS, SLOTS, read_sections
+from neuroamp.engines.native import core_memory_bytes
+from neuroamp.errors import NeuroampError
+from neuroamp.model_file import parse_metadata
+
+from neuroamp_export.packing import Layout, pack
+
+TARGETS = {
+    "cortex-m4": Layout.PAIRS,
+    "cortex-m7": Layout.PAIRS,
+    "cortex-m33": Layout.PAIRS,
+    "cortex-m55": Layout.TILES,
+}
+"""Processors by name, and how their kernel reads the net's matrices."""
+
+CODE_BYTES = 48_000
+"""Most that the firmware takes of flash besides the model; its build keeps to it."""
+
+WORKING_BYTES = 32_000
+"""Most that the firmware takes of RAM besides the chain, its stack included; likewise."""
+
+IMAGE, HEADER = "model.nam", "model.h"
+BOARDS = Path(__file__).resolve().parents[2] / "device" / "firmware" / "boards"
+UNITS = {"": 1, "K": 1024, "M": 1024 * 1024}
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """What a board offers, as its folder under device/firmware/boards says.
+
+    Attributes:
+        name: of the folder.
+        target: its processor, one of `TARGETS`.
+        flash_bytes, ram_bytes: lengths of the regions FLASH and RAM of its memory.ld.
+    """
+
+    name: str
+    target: str
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """A model image and the memory that it takes.
+
+    Attributes:
+        target: one of `TARGETS`.
+        source: where the model came from, for the header.
+        model: the packed `.nam` file.
+        chain_bytes: RAM of one ear's chain; a 32-bit processor takes a little less, for the
+            pointers in it are half as long.
+        weight_bytes: share of `model` that is the net's weights.
+    """
+
+    target: str
+    source: str
+    model: bytes
+    chain_bytes: int
+    weight_bytes: int
+
+    @property
+    def flash_bytes(self) -> int:
+        """Flash of the whole firmware, at most."""
+        return len(self.model) + CODE_BYTES
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM of the whole firmware, at most."""
+        return self.chain_bytes + WORKING_BYTES
+
+    def header(self) -> str:
+        """The C header `model.h`."""
+        sections = read_sections(self.model, IMAGE)
+        info, _ = parse_metadata(sections[SECTIONS["metadata"]], IMAGE)
+        profile = info.profile
+        numbers = {
+            "MODEL_BYTES": len(self.model),
+            "CHAIN_BYTES": self.chain_bytes,
+            "SAMPLE_RATE_HZ": profile.sample_rate_hz,
+            "HOP": profile.hop,
+            "DELAY_SAMPLES": profile.delay_samples,
+        }
+        lines = [
+            f"/* Written by `neuroamp export --target {self.target}` from {self.source}. */",
+            "#ifndef NEUROAMP_MODEL_H",
+            "#define NEUROAMP_MODEL_H",
+            "",
+            f'#define NEUROAMP_TARGET "{self.target}"',
+            f'#define NEUROAMP_MODEL_NAME "{info.name}"',
+            *(f"#define NEUROAMP_{name} {value}" for name, value in numbers.items()),
+            "",
+            "#endif",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Writes `model.nam` and `model.h`; the folder is made where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / IMAGE).write_bytes(self.model)
+        (folder / HEADER).write_text(self.header(), encoding="utf-8")
+
+    def check_fits(self, board: Board) -> None:
+        """Refuses a board of another processor or with too little memory.
+
+        Raises:
+            NeuroampError: it does not fit; the message says by how many bytes.
+        """
+        if board.target != self.target:
+            raise NeuroampError(
+                f"the board {board.name} has a {board.target} but the target is {self.target}; "
+                f"give --target {board.target}."
+            )
+        needs = {
+            "flash": (self.flash_bytes, board.flash_bytes),
+            "RAM": (self.ram_bytes, board.ram_bytes),
+        }
+        lacking = [
+            f"{needed} bytes of {kind} are needed but it has {present}, {needed - present} too few"
+            for kind, (needed, present) in needs.items()
+            if needed > present
+        ]
+        if lacking:
+            raise NeuroampError(
+                f"{self.source} does not fit the board {board.name}: {'; '.join(lacking)}; "
+                "export a smaller net or choose another board."
+            )
+
+
+def make_image(data: bytes, target: str, source: str) -> Image:
+    """The image of a plain `.nam` file.
+
+    Args:
+        data: the whole file.
+        target: one of `TARGETS`.
+        source: its name, for messages and for the header.
+
+    Raises:
+        NeuroampError: there is no such target, `data` is no whole plain file, the target's kernel
+            does not take a net of its widths, or this machine has no C core to ask for its memory.
+    """
+    if target not in TARGETS:
+        raise NeuroampError(
+            f"there is no target {target!r}; choose from {', '.join(sorted(TARGETS))}."
+        )
+    model = pack(data, TARGETS[target], source)
+    weights = sum(
+        len(section)
+        for identifier, section in read_sections(model, source).items()
+        if identifier >= min(SLOTS.values()) and identifier % 0x100 == PARTS["weights"]
+    )
+    return Image(target, source, model, core_memory_bytes(model), weights)
+
+
+def read_board(name: str) -> Board:
+    """The board of a folder: a name under device/firmware/boards, or a path.
+
+    Raises:
+        NeuroampError: there is no such board, or its files do not say what it has.
+    """
+    folder = Path(name) if Path(name).is_dir() else BOARDS / name
+    known = sorted(path.parent.name for path in BOARDS.glob("*/board.mk"))
+    if not (folder / "board.mk").is_file():
+        raise NeuroampError(
+            f"there is no board {name!r}; choose from {', '.join(known)}, or give the folder of "
+            "another one."
+        )
+    target = re.search(r"^TARGET\s*=\s*(\S+)", (folder / "board.mk").read_text(), re.MULTILINE)
+    memory = (folder / "memory.ld").read_text() if (folder / "memory.ld").is_file() else ""
+    lengths = {
+        region: int(length, 0) * UNITS[unit]
+        for region, length, unit in re.findall(
+            r"^\s*(FLASH|RAM)\b.*LENGTH\s*=\s*(\w+?)([KM]?)\s*$", memory, re.MULTILINE
+        )
+    }
+    if target is None or target[1] not in TARGETS or set(lengths) != {"FLASH", "RAM"}:
+        raise NeuroampError(
+            f"the board {folder.name} does not say what it has: expected TARGET, one of "
+            f"{', '.join(sorted(TARGETS))}, in board.mk and the lengths of FLASH and RAM in "
+            "memory.ld; docs/porting.md shows both."
+        )
+    return Board(folder.name, target[1], lengths["FLASH"], lengths["RAM"])

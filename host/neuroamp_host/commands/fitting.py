@@ -8,11 +8,13 @@ import secrets
 import socket
 import sys
 import webbrowser
+from urllib.parse import quote
 
 import uvicorn
 from neuroamp.errors import NeuroampError
 
 from neuroamp_host.fitting.client import DeviceClient
+from neuroamp_host.fitting.link import Patience
 from neuroamp_host.fitting.page.guard import is_local
 from neuroamp_host.fitting.page.server import make_app
 from neuroamp_host.fitting.page.session import DeviceSession
@@ -21,6 +23,8 @@ from neuroamp_host.fitting.ports import DEFAULT_BAUD, list_ports
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_LISTEN_PORT = 8642
 LEAST_TOKEN = 16
+PATIENCE = Patience(tries=4)
+"""A page that shows what is should know within seconds that nothing answers any more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,10 +72,12 @@ def run(options: argparse.Namespace) -> int:
     shown_host = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{shown_host}:{listener.getsockname()[1]}/"
     if token is not None:
-        address += f"?token={token}"
-    session = DeviceSession(
-        lambda port: DeviceClient.open(port, options.baud), options.port or _only_port()
-    )
+        address += f"?token={quote(token, safe='')}"
+
+    def connect(port: str) -> DeviceClient:
+        return DeviceClient(port, options.baud, PATIENCE, reconnect_s=0.0)
+
+    session = DeviceSession(connect, options.port or _only_port())
     config = uvicorn.Config(
         make_app(session, token),
         log_level="warning",

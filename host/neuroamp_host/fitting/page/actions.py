@@ -1,4 +1,4 @@
-"""What a fitter does to the device: try, commit, go back; each whole and verified, or not at all."""
+"""What a fitter does to the device: try, commit, go back; each whole and verified, or not done."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from neuroamp.audiogram import Ear
 from neuroamp.errors import NeuroampError
 from neuroamp.link.codes import Source
-from neuroamp.link.messages import Ears
+from neuroamp.link.messages import BOTH_EARS, Ears
 from neuroamp.link.records import FittingRecord
 
+from neuroamp_host.fitting.client import LinkError
 from neuroamp_host.fitting.page.desk import Plan
 from neuroamp_host.fitting.page.session import Client
-from neuroamp_host.fitting.ports import LinkError
 
 SAME_GAIN_DB = 0.01
 
@@ -66,7 +66,7 @@ def commit_plans(client: Client, plans: Mapping[Ear, Plan]) -> str:
     client.commit(ears)
     _verify(client, plans, Source.STORED)
     for ear, plan in plans.items():
-        stored = client.read_stored(ear)
+        stored = client.read_record(ear)
         if stored is None or not _same_fitting(stored, plan):
             raise LinkError(
                 "",
@@ -79,14 +79,14 @@ def commit_plans(client: Client, plans: Mapping[Ear, Plan]) -> str:
 
 def revert(client: Client) -> str:
     """Back to the stored fitting."""
-    ended = client.revert(client.ears)
+    ended = client.revert(BOTH_EARS)
     if not ended:
         return "The stored fitting is heard; no trial was under way."
     return f"Back to the stored fitting, {in_words(ended)}."
 
 
 def _stage(client: Client, plans: Mapping[Ear, Plan]) -> None:
-    missing = frozenset(plans) - client.ears
+    missing = frozenset(plans) - client.greeting.ears
     if missing:
         raise NeuroampError(
             f"this device has no {in_words(missing)}; untick it, or connect the other device."

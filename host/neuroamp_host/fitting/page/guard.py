@@ -50,6 +50,11 @@ def is_local(address: str) -> bool:
         return False
 
 
+def as_sentence(text: str) -> str:
+    """An error's text as a sentence of its own, for a page."""
+    return text[:1].upper() + text[1:]
+
+
 class Guard:
     """ASGI middleware that lets through what the page itself sends, and nothing else."""
 
@@ -154,7 +159,7 @@ def _remember(token: str) -> Response:
 
 
 def _refuse(status: int, sentence: str) -> Response:
-    return JSONResponse({"error": sentence}, status_code=status)
+    return JSONResponse({"error": as_sentence(sentence)}, status_code=status)
 
 
 def _limited(receive: Receive) -> Receive:

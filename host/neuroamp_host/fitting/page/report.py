@@ -29,7 +29,8 @@ h2, tr, svg { break-inside: avoid; } h2 { break-after: avoid; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.6mm 5mm; margin: 3mm 0; }
 dt { color: #53606c; } dd { margin: 0; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 8mm; }
-table { border-collapse: collapse; width: 100%; font-size: 9pt; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; font-size: 9pt;
+  font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 0.3mm solid #d4dae0; padding: 0.8mm 1.2mm; text-align: right; }
 th:first-child, td:first-child { text-align: left; } thead th { border-bottom-color: #53606c; }
 .state { border-left: 1.2mm solid; padding: 1mm 3mm; margin: 2mm 0; }

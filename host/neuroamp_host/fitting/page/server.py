@@ -9,7 +9,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,7 +20,7 @@ from neuroamp.link.codes import VOLUME_RANGE_DB
 
 from neuroamp_host.fitting.page import desk
 from neuroamp_host.fitting.page.actions import commit_plans, revert, try_plans
-from neuroamp_host.fitting.page.guard import Guard
+from neuroamp_host.fitting.page.guard import Guard, as_sentence
 from neuroamp_host.fitting.page.report import report_html
 from neuroamp_host.fitting.page.session import Client, DeviceSession
 from neuroamp_host.fitting.page.shown import (
@@ -43,6 +43,8 @@ REPORTS_KEPT = 8
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 
 Json = dict[str, Any]
+Posted = Annotated[dict[str, Any], Body()]
+"""The JSON object that a browser sent."""
 
 
 def make_app(session: DeviceSession, token: str | None = None) -> Guard:
@@ -57,26 +59,26 @@ def make_app(session: DeviceSession, token: str | None = None) -> Guard:
 
     @app.exception_handler(NeuroampError)
     async def refused(_: Request, error: NeuroampError) -> JSONResponse:
-        return JSONResponse({"error": _sentence(error)}, status_code=400)
+        return JSONResponse({"error": as_sentence(str(error))}, status_code=400)
 
     @app.exception_handler(RequestValidationError)
     async def not_an_object(_: Request, __: RequestValidationError) -> JSONResponse:
         return JSONResponse(
-            {"error": "what was sent is no JSON object; load the page again."}, status_code=400
+            {"error": "What was sent is no JSON object; load the page again."}, status_code=400
         )
 
     @app.exception_handler(404)
     @app.exception_handler(405)
     async def no_such_place(request: Request, _: Exception) -> JSONResponse:
         return JSONResponse(
-            {"error": f"there is nothing at {request.url.path[:80]!r}; open the page at '/'."},
+            {"error": f"There is nothing at {request.url.path[:80]!r}; open the page at '/'."},
             status_code=404,
         )
 
     @app.exception_handler(400)
     async def unreadable(_: Request, __: Exception) -> JSONResponse:
         return JSONResponse(
-            {"error": "what was sent cannot be read as JSON; load the page again."}, status_code=400
+            {"error": "What was sent cannot be read as JSON; load the page again."}, status_code=400
         )
 
     @app.get("/api/limits")
@@ -100,23 +102,23 @@ def make_app(session: DeviceSession, token: str | None = None) -> Guard:
         return {"ports": found, "current": session.state.port or None}
 
     @app.post("/api/connect")
-    def connect(body: Json = Body()) -> Json:
+    def connect(body: Posted) -> Json:
         session.choose(desk.text(body.get("port"), "the port"))
         return {"message": "Connected."}
 
     @app.post("/api/targets")
-    def targets(body: Json = Body()) -> Json:
+    def targets(body: Posted) -> Json:
         answers: Json = {}
         for key, wanted in desk.mapping(body.get("ears"), "ears").items():
             try:
                 ear, plan = next(iter(desk.plans_for({key: wanted}).items()))
                 answers[ear.value] = desk.targets_of(plan.fitting)
             except NeuroampError as error:
-                answers[str(key)] = {"error": _sentence(error)}
+                answers[str(key)] = {"error": as_sentence(str(error))}
         return answers
 
     @app.post("/api/try")
-    def try_fitting(body: Json = Body()) -> Json:
+    def try_fitting(body: Posted) -> Json:
         plans = desk.plans_for(body.get("ears"))
         seconds = desk.number(
             body.get("seconds"), "the length of the trial in seconds", desk.TRIAL_RANGE_S
@@ -124,18 +126,18 @@ def make_app(session: DeviceSession, token: str | None = None) -> Guard:
         return on_device(body, lambda client: try_plans(client, plans, seconds))
 
     @app.post("/api/commit")
-    def commit(body: Json = Body()) -> Json:
+    def commit(body: Posted) -> Json:
         plans = desk.plans_for(body.get("ears"))
         return on_device(body, lambda client: commit_plans(client, plans))
 
     @app.post("/api/revert")
-    def back(body: Json = Body()) -> Json:
+    def back(body: Posted) -> Json:
         return on_device(body, revert)
 
     @app.post("/api/mute")
-    def mute(body: Json = Body()) -> Json:
+    def mute(body: Posted) -> Json:
         on = desk.flag(body.get("on"), "mute")
-        run(lambda client: client.mute(client.ears, on))
+        run(lambda client: client.mute(on))
         return {"message": "Muted." if on else "The mute is over."}
 
     @app.post("/api/panic")
@@ -149,21 +151,21 @@ def make_app(session: DeviceSession, token: str | None = None) -> Guard:
         return {"message": "Silenced; every trial was ended. Unmute to go on."}
 
     @app.post("/api/volume")
-    def volume(body: Json = Body()) -> Json:
+    def volume(body: Posted) -> Json:
         volume_db = desk.number(body.get("db"), "the volume in dB", VOLUME_RANGE_DB)
-        run(lambda client: client.volume(client.ears, volume_db))
+        run(lambda client: client.volume(volume_db))
         return {"message": f"Volume {volume_db:+g} dB, until the device starts again."}
 
     @app.post("/api/audiogram-file")
-    def audiogram_file(body: Json = Body()) -> Json:
+    def audiogram_file(body: Posted) -> Json:
         return {"listeners": desk.listeners_in(body.get("name"), body.get("text"))}
 
     @app.post("/api/save-audiogram")
-    def save_audiogram(body: Json = Body()) -> Json:
+    def save_audiogram(body: Posted) -> Json:
         return {"text": desk.audiogram_file(body.get("name", ""), body.get("ears"))}
 
     @app.post("/api/report")
-    def make_report(body: Json = Body()) -> Json:
+    def make_report(body: Posted) -> Json:
         plans = desk.plans_for(body.get("ears"))
         words = {
             what: desk.text(body.get(what, ""), f"the report's {what}")
@@ -202,13 +204,18 @@ def make_app(session: DeviceSession, token: str | None = None) -> Guard:
 
     def on_device(body: Json, act: Callable[[Client], str]) -> Json:
         """Runs a command on the device that the page shows, and on no other."""
-        meant, there = body.get("device"), key_of(session.state.identity)
-        if session.state.connected and meant is not None and meant != there:
-            raise NeuroampError(
-                f"the page shows the device {desk.text(meant, 'the device')!r} but {there!r} is "
-                "connected; nothing was done; look at the page and repeat it."
-            )
-        return {"message": run(act), "state": state_as_json(session.state)}
+        meant = body.get("device")
+
+        def checked(client: Client) -> str:
+            there = key_of(client.identify())
+            if meant is not None and meant != there:
+                raise NeuroampError(
+                    f"the page shows the device {desk.text(meant, 'the device')!r} but {there!r} "
+                    "is connected; nothing was done; look at the page and repeat it."
+                )
+            return act(client)
+
+        return {"message": run(checked), "state": state_as_json(session.state)}
 
     return Guard(app, token)
 
@@ -253,15 +260,4 @@ def _latest(session: DeviceSession, topic: str, state: Any) -> Any:
         return state_as_json(state)
     if topic == "levels":
         return levels_as_json(session.levels)
-    if session.times is None:
-        return None
-    times = times_as_json(*session.times)
-    if times is not None and state.identity is not None:
-        times["deadline_us"] = 1e6 * state.identity.hop / state.identity.sample_rate_hz
-    return times
-
-
-def _sentence(error: NeuroampError) -> str:
-    """The error as a sentence of its own."""
-    text = str(error)
-    return text[:1].upper() + text[1:]
+    return times_as_json(session.times, state.identity)

@@ -1,8 +1,8 @@
 """The line to the device: one thread owns it, asks the device how it is, and runs commands.
 
 Whatever the browser does, one request after the other goes over the line. When the device is lost
-the thread says so at once and goes on trying to reach it; when it is back, all that is shown is read
-from it anew. Nothing is remembered of what was under way: the device says what is in force.
+the thread says so at once and goes on trying to reach it; when it is back, all that is shown is
+read from it anew. Nothing is remembered of what was under way: the device says what is in force.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from typing import Any, Protocol, TypeVar
 
 from neuroamp.audiogram import Ear
 from neuroamp.errors import NeuroampError
-from neuroamp.link.codes import Source
-from neuroamp.link.messages import Applied, Ears, Event, Identity, Levels
+from neuroamp.link.codes import ObjectKind, Source
+from neuroamp.link.messages import Applied, Ears, Event, Greeting, Identity, Levels
 from neuroamp.link.records import FittingRecord, TimesRecord
-from neuroamp.times import Stage, Times, merged
+from neuroamp.times import Stage
 
-from neuroamp_host.fitting.client import RefusedByDevice
-from neuroamp_host.fitting.ports import LinkError
+from neuroamp_host.fitting.client import LinkError, RefusedError, SessionLostError
 
 LEVELS_EVERY_S = 0.15
 STATE_EVERY_S = 0.5
@@ -50,46 +49,48 @@ class Job:
 class Client(Protocol):
     """What the page needs of `neuroamp_host.fitting.client.DeviceClient`."""
 
-    ears: Ears
+    @property
+    def greeting(self) -> Greeting:
+        """The device's ears; another object where the session had to be begun anew."""
 
     def identify(self) -> Identity:
         """Who the device is."""
 
-    def read_stored(self, ear: Ear) -> FittingRecord | None:
+    def read_record(self, ear: Ear, which: ObjectKind = ObjectKind.STORED) -> FittingRecord | None:
         """The stored fitting; None where there is none."""
 
-    def stage(self, record: FittingRecord) -> None:
+    def stage(self, fitting: FittingRecord) -> FittingRecord:
         """Sends a fitting without effect, and reads it back."""
 
     def try_staged(self, ears: Ears, seconds: int) -> None:
         """Plays what is staged for some seconds."""
 
     def commit(self, ears: Ears) -> int:
-        """Stores what is staged."""
+        """Stores what is staged, all ears or none."""
 
     def revert(self, ears: Ears) -> Ears:
-        """Ends trials."""
+        """Ends trials; the ears that had one."""
 
     def applied(self, ear: Ear) -> Applied:
         """What is in force."""
 
-    def levels(self, ear: Ear) -> Levels:
+    def levels(self) -> dict[Ear, Levels]:
         """Levels of the last moment."""
 
-    def times(self, ear: Ear, stage: Stage) -> TimesRecord:
+    def times(self, stage: Stage = Stage.FRAME) -> TimesRecord:
         """Times of a stage."""
 
-    def events(self, first: int) -> list[Event]:
-        """Events from a number on."""
+    def events(self, first: int = 0) -> list[tuple[int, Event]]:
+        """Numbers and events from a number on."""
 
-    def mute(self, ears: Ears, on: bool) -> None:
+    def mute(self, on: bool) -> None:
         """Mutes or unmutes."""
 
     def panic(self) -> None:
         """Silence now."""
 
-    def volume(self, ears: Ears, volume_db: float) -> None:
-        """Sets the volume."""
+    def volume(self, volume_db: float) -> None:
+        """Sets the volume of all ears."""
 
     def close(self) -> None:
         """Gives the port back."""
@@ -153,7 +154,9 @@ class DeviceSession:
         self._closing = False
         self.state = DeviceState(port=port)
         self.levels: dict[Ear, Levels] = {}
-        self.times: tuple[Times, int] | None = None
+        self.times: TimesRecord | None = None
+        self._greeting: Greeting | None = None
+        self._next_event = 0
         self._thread = threading.Thread(target=self._run, name="fitting-link", daemon=True)
         self._thread.start()
 
@@ -196,6 +199,7 @@ class DeviceSession:
         Raises:
             LinkError: nothing answers there; the wait for it goes on.
         """
+
         def leave(_: Client | None) -> None:
             self._drop()
             self.times = None
@@ -273,13 +277,6 @@ class DeviceSession:
             raise
         self._client = client
         try:
-            identity = client.identify()
-            self._publish(
-                dataclasses.replace(
-                    self.state, identity=identity, events=(), ears={}, trial_ends=None
-                ),
-                quietly=True,
-            )
             self._read_state(client, stored_again=True)
         except LinkError as error:
             self._lost(error)
@@ -291,59 +288,63 @@ class DeviceSession:
             return
         try:
             if what == "levels":
-                self.levels = {ear: client.levels(ear) for ear in Ear if ear in client.ears}
+                self.levels = client.levels()
                 self._tell("levels")
             elif what == "times":
-                records = [client.times(ear, Stage.FRAME) for ear in Ear if ear in client.ears]
-                ticks = max((record.ticks_per_second for record in records), default=0)
-                self.times = (merged([record.times for record in records]), ticks)
+                self.times = client.times(Stage.FRAME)
                 self._tell("times")
             else:
                 self._read_state(client, stored_again=False)
-        except RefusedByDevice:
-            # A device need not have everything; what it does not have is not shown.
+        except (RefusedError, SessionLostError):
+            # A device need not have everything, and one that started again answers the next time.
             return
         except LinkError as error:
             self._lost(error)
 
     def _read_state(self, client: Client, stored_again: bool) -> None:
         before = self.state
+        if client.greeting is not self._greeting:
+            # A new session: perhaps another device, perhaps this one, started again.
+            stored_again, self._next_event = True, 0
+            before = dataclasses.replace(before, events=(), trial_ends=None)
+        identity = client.identify()
         ears = {}
         trial_left_s = 0.0
-        for ear in (ear for ear in Ear if ear in client.ears):
+        for ear in (ear for ear in Ear if ear in client.greeting.ears):
             applied = client.applied(ear)
             known = before.ears.get(ear)
-            changed = known is None or known.applied.crc != applied.crc
-            if stored_again or changed or known is None:
-                stored = client.read_stored(ear)
+            if stored_again or known is None or known.applied.crc != applied.crc:
+                stored = client.read_record(ear)
             else:
                 stored = known.stored
             ears[ear] = EarState(stored, dataclasses.replace(applied, trial_left_ms=0))
-            if applied.source is Source.TRIAL:
-                trial_left_s = max(trial_left_s, applied.trial_left_ms / 1000.0)
+            trial_left_s = max(trial_left_s, applied.trial_left_ms / 1000.0)
         trial_ends, trial_s = None, 0.0
         if any(state.applied.source is Source.TRIAL for state in ears.values()):
             trial_ends, trial_s = time.monotonic() + trial_left_s, trial_left_s
-            # The device's clock and this one's differ by the time a question takes.
+            # The device's clock and this one's differ by the time that a question takes.
             if before.trial_ends is not None and abs(before.trial_ends - trial_ends) < 1.0:
                 trial_ends, trial_s = before.trial_ends, before.trial_s
         state = DeviceState(
             port=before.port,
             connected=True,
-            identity=before.identity,
+            identity=identity,
             ears=ears,
             trial_ends=trial_ends,
             trial_s=trial_s,
-            events=self._events(client, before),
+            events=self._events(client, before.events),
         )
+        self._greeting = client.greeting
         self._publish(state)
 
-    def _events(self, client: Client, before: DeviceState) -> tuple[Event, ...]:
+    def _events(self, client: Client, known: tuple[Event, ...]) -> tuple[Event, ...]:
         try:
-            latest = client.events(0)
-        except RefusedByDevice:
-            return before.events
-        return tuple(reversed(latest[-MOST_EVENTS:]))
+            latest = client.events(self._next_event)
+        except RefusedError:
+            return known
+        if latest:
+            self._next_event = latest[-1][0] + 1
+        return (*(event for _, event in reversed(latest)), *known)[:MOST_EVENTS]
 
     def _lost(self, error: LinkError) -> None:
         self._drop()
@@ -364,9 +365,9 @@ class DeviceSession:
             with contextlib.suppress(Exception):
                 client.close()
 
-    def _publish(self, state: DeviceState, quietly: bool = False) -> None:
+    def _publish(self, state: DeviceState) -> None:
         changed, self.state = state != self.state, state
-        if changed and not quietly:
+        if changed:
             self._tell("state")
 
     def _tell(self, what: str) -> None:

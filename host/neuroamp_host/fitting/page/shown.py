@@ -7,9 +7,10 @@ from typing import Any
 
 from neuroamp.audiogram import Ear
 from neuroamp.bands import CHANNEL_FREQUENCIES_HZ
-from neuroamp.link.codes import VOLUME_RANGE_DB, EventCode, Source
+from neuroamp.link.codes import VOLUME_RANGE_DB, EventCode, Output, Source
 from neuroamp.link.messages import Event, Identity, Levels
-from neuroamp.times import Times, bucket_start
+from neuroamp.link.records import TimesRecord
+from neuroamp.times import bucket_start
 
 from neuroamp_host.fitting.page.actions import in_words
 from neuroamp_host.fitting.page.desk import points_of, summary
@@ -24,7 +25,7 @@ EVENT_WORDS = {
     EventCode.TRIAL_RAN_OUT: "a trial's time ran out",
     EventCode.TRIAL_ENDED: "a trial was ended",
     EventCode.MUTED: "muted",
-    EventCode.UNMUTED: "mute ended",
+    EventCode.SOUNDS_AGAIN: "it sounds again",
     EventCode.PANIC: "panic: silenced",
     EventCode.CALIBRATION_STORED: "a calibration was stored",
     EventCode.MODEL_UPLOAD_BEGAN: "a model upload began",
@@ -59,7 +60,7 @@ def state_as_json(state: DeviceState) -> dict[str, Any]:
         "identity": None if state.identity is None else _identity(state.identity),
         "ears": {ear.value: _ear(known) for ear, known in state.ears.items()},
         "trial": trial,
-        "muted": bool(applied) and all(one.muted for one in applied),
+        "output": applied[0].output.name.lower() if applied else Output.SOUNDS.name.lower(),
         "volume_db": applied[0].volume_db if applied else None,
         "volume_range_db": list(VOLUME_RANGE_DB),
         "events": [_event(event) for event in state.events],
@@ -77,11 +78,11 @@ def levels_as_json(levels: dict[Ear, Levels]) -> dict[str, Any]:
     }
 
 
-def times_as_json(times: Times, ticks_per_second: int) -> dict[str, Any] | None:
+def times_as_json(record: TimesRecord | None, identity: Identity | None) -> dict[str, Any] | None:
     """The times of a frame in microseconds, and the buckets that hold any; None if untimed."""
-    if ticks_per_second == 0 or times.count == 0:
+    if record is None or record.ticks_per_second == 0 or record.times.count == 0:
         return None
-    scale = 1e6 / ticks_per_second
+    times, scale = record.times, 1e6 / record.ticks_per_second
     buckets = [
         [bucket_start(bucket) * scale, bucket_start(bucket + 1) * scale, count]
         for bucket, count in enumerate(times.histogram)
@@ -95,6 +96,7 @@ def times_as_json(times: Times, ticks_per_second: int) -> dict[str, Any] | None:
         "p999_us": times.percentile(0.999) * scale,
         "max_us": times.max * scale,
         "deadline_misses": times.deadline_misses,
+        "deadline_us": None if identity is None else 1e6 * identity.hop / identity.sample_rate_hz,
         "buckets": buckets,
     }
 
@@ -115,7 +117,6 @@ def _identity(identity: Identity) -> dict[str, Any]:
         "key": key_of(identity),
         "words": identity_in_words(identity),
         "uncalibrated": "" if not uncalibrated else in_words(uncalibrated),
-        "deadline_us": 1e6 * identity.hop / identity.sample_rate_hz,
     }
 
 

@@ -16,7 +16,7 @@ const meters = new Meters(byId("meters"));
 const histogram = new Histogram(byId("histogram"), byId("histogram-words"), byId("times-table"));
 
 /** The latest of the server's words on the device. */
-let device = { connected: false, error: "", identity: null, ears: {}, trial: null, muted: false };
+let device = { connected: false, error: "", identity: null, ears: {}, trial: null, output: "sounds" };
 /** Per ear: targets, or null where there is no audiogram or an error. */
 let targets = { right: null, left: null };
 let wrong = false;
@@ -194,8 +194,8 @@ function showDevice(next) {
   }
   curves.show({ applied });
   meters.limits(mpo);
-  byId("mute").setAttribute("aria-pressed", `${next.muted}`);
-  byId("mute").textContent = next.muted ? "Muted: unmute" : "Mute";
+  byId("mute").setAttribute("aria-pressed", `${next.output !== "sounds"}`);
+  byId("mute").textContent = MUTE_WORDS[next.output];
   const volume = byId("volume");
   if (next.volume_range_db) {
     [volume.min, volume.max] = next.volume_range_db;
@@ -210,6 +210,7 @@ function showDevice(next) {
   enable();
 }
 
+const MUTE_WORDS = { sounds: "Mute", muted: "Muted: unmute", silent: "Silenced: let it sound" };
 const AFTERWARDS =
   "What you drew is kept, nothing is half applied, and the page goes on by itself when the device " +
   "is back.";
@@ -304,12 +305,14 @@ function loadFromDevice() {
   plan.load(
     Object.fromEntries(
       known.map((ear) => {
-        const { thresholds_db_hl: levels } = device.ears[ear].stored;
-        return [ear, levels.map((db, i) => [limits.standard_hz[i], db, false])];
+        // A device that was fitted by something else may know the net's six points alone.
+        const { stored, points } = device.ears[ear];
+        const six = stored.thresholds_db_hl.map((db, i) => [limits.standard_hz[i], db, false]);
+        return [ear, points ?? six];
       }),
     ),
   );
-  return "The six thresholds that the device's fitting was made from were loaded.";
+  return "The audiogram of the device's fitting was loaded.";
 }
 
 byId("load").addEventListener("change", (event) => {
@@ -397,7 +400,7 @@ onPress("commit", true, "Sending, reading back and storing…", async () => {
   return message;
 });
 onPress("mute", false, "…", async () => {
-  const { message } = await post("/api/mute", { on: !device.muted });
+  const { message } = await post("/api/mute", { on: device.output === "sounds" });
   return message;
 });
 // Panic waits for nothing: not for another command, not for a device that the page thinks is lost.

@@ -15,7 +15,8 @@ from pathlib import Path
 from neuroamp.core_file import PARTS, SECTIONS, SLOTS, read_sections
 from neuroamp.engines.native import core_memory_bytes
 from neuroamp.errors import NeuroampError
-from neuroamp.model_file import parse_metadata
+from neuroamp.model_file import ModelInfo, parse_metadata
+from neuroamp.profile import Profile
 
 from neuroamp_export.packing import Layout, pack
 
@@ -46,12 +47,14 @@ class Board:
         name: of the folder.
         target: its processor, one of `TARGETS`.
         flash_bytes, ram_bytes: lengths of the regions FLASH and RAM of its memory.ld.
+        machine: what QEMU calls it; None where QEMU does not have it.
     """
 
     name: str
     target: str
     flash_bytes: int
     ram_bytes: int
+    machine: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +86,19 @@ class Image:
         """RAM of the whole firmware, at most."""
         return self.chain_bytes + WORKING_BYTES
 
+    @property
+    def info(self) -> ModelInfo:
+        """What the model says about itself."""
+        return parse_metadata(read_sections(self.model, IMAGE)[SECTIONS["metadata"]], IMAGE)[0]
+
+    @property
+    def profile(self) -> Profile:
+        """The profile that the model was made for."""
+        return self.info.profile
+
     def header(self) -> str:
         """The C header `model.h`."""
-        sections = read_sections(self.model, IMAGE)
-        info, _ = parse_metadata(sections[SECTIONS["metadata"]], IMAGE)
-        profile = info.profile
+        profile = self.profile
         numbers = {
             "MODEL_BYTES": len(self.model),
             "CHAIN_BYTES": self.chain_bytes,
@@ -101,7 +112,7 @@ class Image:
             "#define NEUROAMP_MODEL_H",
             "",
             f'#define NEUROAMP_TARGET "{self.target}"',
-            f'#define NEUROAMP_MODEL_NAME "{info.name}"',
+            f'#define NEUROAMP_MODEL_NAME "{self.info.name}"',
             *(f"#define NEUROAMP_{name} {value}" for name, value in numbers.items()),
             "",
             "#endif",
@@ -109,10 +120,13 @@ class Image:
         return "\n".join(lines) + "\n"
 
     def write(self, folder: Path) -> None:
-        """Writes `model.nam` and `model.h`; the folder is made where it is missing."""
+        """Writes `model.nam` and `model.h`, where they are not there as they should be."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / IMAGE).write_bytes(self.model)
-        (folder / HEADER).write_text(self.header(), encoding="utf-8")
+        for name, content in ((IMAGE, self.model), (HEADER, self.header().encode())):
+            path = folder / name
+            # An untouched file spares the firmware's build all that depends on it.
+            if not path.is_file() or path.read_bytes() != content:
+                path.write_bytes(content)
 
     def check_fits(self, board: Board) -> None:
         """Refuses a board of another processor or with too little memory.
@@ -172,14 +186,15 @@ def read_board(name: str) -> Board:
     Raises:
         NeuroampError: there is no such board, or its files do not say what it has.
     """
-    folder = Path(name) if Path(name).is_dir() else BOARDS / name
+    folder = BOARDS / name if (BOARDS / name).is_dir() else Path(name)
     known = sorted(path.parent.name for path in BOARDS.glob("*/board.mk"))
     if not (folder / "board.mk").is_file():
         raise NeuroampError(
             f"there is no board {name!r}; choose from {', '.join(known)}, or give the folder of "
             "another one."
         )
-    target = re.search(r"^TARGET\s*=\s*(\S+)", (folder / "board.mk").read_text(), re.MULTILINE)
+    text = (folder / "board.mk").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^(TARGET|MACHINE)\s*=\s*(\S+)", text, re.MULTILINE))
     memory = (folder / "memory.ld").read_text() if (folder / "memory.ld").is_file() else ""
     lengths = {
         region: int(length, 0) * UNITS[unit]
@@ -187,10 +202,10 @@ def read_board(name: str) -> Board:
             r"^\s*(FLASH|RAM)\b.*LENGTH\s*=\s*(\w+?)([KM]?)\s*$", memory, re.MULTILINE
         )
     }
-    if target is None or target[1] not in TARGETS or set(lengths) != {"FLASH", "RAM"}:
+    if said.get("TARGET") not in TARGETS or set(lengths) != {"FLASH", "RAM"}:
         raise NeuroampError(
             f"the board {folder.name} does not say what it has: expected TARGET, one of "
             f"{', '.join(sorted(TARGETS))}, in board.mk and the lengths of FLASH and RAM in "
             "memory.ld; docs/porting.md shows both."
         )
-    return Board(folder.name, target[1], lengths["FLASH"], lengths["RAM"])
+    return Board(folder.name, said["TARGET"], lengths["FLASH"], lengths["RAM"], said.get("MACHINE"))

@@ -20,7 +20,8 @@ COMMANDS = {
     "profile": "time every frame, stage by stage",
     "train": "train a net from a config file",
     "evaluate": "score a model against the prescription",
-    "export": "turn a checkpoint into ONNX and TFLite files, with a parity report",
+    "export": "turn a net into files that devices run, or into a firmware's image",
+    "firmware": "build a microcontroller's firmware, and run it in an emulator",
     "models": "list the released models",
 }
 """Subcommands and what they do; each is `neuroamp_host.commands.<name>`."""

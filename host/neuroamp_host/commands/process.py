@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
     target = check_output_path(options.output)
     if target.exists() and Path(options.input).exists() and target.samefile(options.input):
         raise NeuroampError(f"the output {target} is the input itself; give another name.")
-    listener = load_listener(*_split_source(options.audiogram))
+    listener = load_listener(*split_source(options.audiogram))
     ears = _choose_ears(listener, options.ear)
     engines: list[Engine | None] = [None for _ in ears]
     if options.engine != NO_ENGINE:
@@ -202,7 +202,7 @@ def process_recording(
     return dataclasses.replace(recording, sound_pa=np.stack(outputs)), reports
 
 
-def _split_source(source: str) -> tuple[str, str | None]:
+def split_source(source: str) -> tuple[str, str | None]:
     """'FILE:LISTENER' in two; a file whose own name has the colon stays whole."""
     name, colon, listener = source.rpartition(":")
     return (name, listener) if colon and name and not Path(source).exists() else (source, None)

@@ -18,6 +18,7 @@ APT_PYTHON=(python3 python3-venv)
 APT_CORE=(gcc libc6-dev)
 APT_FIRMWARE=(gcc-arm-none-eabi libnewlib-arm-none-eabi make qemu-system-arm)
 APT_TEST=("${APT_CORE[@]}" "${APT_FIRMWARE[@]}" libportaudio2 clang libclang-rt-dev)
+APT_TEST+=(chromium fonts-liberation)
 APT_AARCH64_CORE=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 if [ "$(uname -m)" != aarch64 ]; then
     APT_TEST+=("${APT_AARCH64_CORE[@]}" qemu-user)

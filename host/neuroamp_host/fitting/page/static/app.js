@@ -28,12 +28,17 @@ const choice = {
   mode: () => checked("mode"),
   choose(ear) {
     document.querySelector(`input[name="ear"][value="${ear}"]`).checked = true;
-    graph.draw();
+    showEar();
   },
 };
 const graph = new AudiogramGraph(byId("graph"), plan, choice);
 const points = new PointsTable(byId("points"), plan);
 const report = new ReportDialog(() => request());
+
+function showEar() {
+  byId("copy").textContent = `Copy to ${choice.ear() === "right" ? "left" : "right"}`;
+  graph.draw();
+}
 
 function say(words, kind = "") {
   const message = byId("message");
@@ -349,7 +354,7 @@ byId("copy").addEventListener("click", () => {
   say(`Copied to the ${EAR_WORDS[to].toLowerCase()}.`, "good");
 });
 for (const input of document.querySelectorAll('input[name="ear"]')) {
-  input.addEventListener("change", () => graph.draw());
+  input.addEventListener("change", showEar);
 }
 
 byId("rule").addEventListener("change", (event) => plan.change({ rule: event.target.value }));
@@ -452,6 +457,7 @@ for (const ear of EARS) {
 }
 [byId("seconds").min, byId("seconds").max, byId("seconds").value] = limits.trial_s;
 showFields();
+showEar();
 histogram.show(null);
 await askTargets();
 listPorts().catch(() => {});

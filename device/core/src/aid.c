@@ -15,11 +15,10 @@
 #define PAUSE_S 0.2f /* without the net after a late hop */
 #define LEVEL_S 0.125f
 #define PEAK_OF_SINE 1.414213562f
+#define BELOW 0.999998f /* more than the rounding errors of a ceiling's computation */
 #define REFERENCE_PA 2e-5f
 #define LEAST_POWER 4e-20f /* Pa^2; -100 dB SPL */
 #define LOUDEST_PA 2000.0f /* 160 dB SPL, the most that a level can show */
-/* Below the converter's full scale by more than a rounding error. */
-#define FULL_SCALE 0.999999f
 
 enum { MAX_EARS = 2 };
 
@@ -27,25 +26,29 @@ static const float channel_hz[NEUROAMP_CHANNELS] = {125.0f,  250.0f,  500.0f,  7
                                                     1000.0f, 1500.0f, 2000.0f, 3000.0f,
                                                     4000.0f, 6000.0f, 8000.0f};
 
+typedef struct na_conversion {
+    neuroamp_calibration calibration;
+    int is_known; /* 0: it is the assumed one */
+} na_conversion;
+
 typedef struct na_ear {
     neuroamp *chain;
 
     /* The control side's own. */
     neuroamp_fitting wanted;
-    neuroamp_calibration calibration;
+    na_conversion conversion;
     float volume_db;
 
     /* From the control side to the audio side. */
-    na_mailbox fitting_box, calibration_box;
+    na_mailbox fitting_box, conversion_box;
     neuroamp_fitting fitting_slots[NA_SLOTS];
-    neuroamp_calibration calibration_slots[NA_SLOTS];
+    na_conversion conversion_slots[NA_SLOTS];
     atomic_uint volume_bits; /* the factor's, as float */
 
     /* The audio side's own. */
     neuroamp_fitting from, to; /* of a cross-fade */
     uint32_t faded;            /* hops of it that are over */
-    neuroamp_calibration in_use;
-    int is_calibrated;
+    na_conversion in_use;
     float fade;         /* factor on the output */
     float *sound;       /* [hop], pascals */
     float input_sum;    /* Pa^2, of the hop so far */
@@ -100,10 +103,11 @@ static na_ear *find(neuroamp_aid *aid, neuroamp_ear ear) {
 /* --- Before the sound starts. --- */
 
 /* What is assumed of an ear without calibration: a loud receiver, and therefore a low limit. */
-static neuroamp_calibration uncalibrated(neuroamp_ear ear) {
-    const neuroamp_calibration assumed = {(int32_t)ear, NEUROAMP_UNCALIBRATED_PA,
-                                          1.0f / NEUROAMP_UNCALIBRATED_PA,
-                                          NEUROAMP_UNCALIBRATED_CEILING_DB_SPL};
+static na_conversion uncalibrated(neuroamp_ear ear) {
+    const na_conversion assumed = {{(int32_t)ear, NEUROAMP_UNCALIBRATED_PA,
+                                    1.0f / NEUROAMP_UNCALIBRATED_PA,
+                                    NEUROAMP_UNCALIBRATED_CEILING_DB_SPL},
+                                   0};
     return assumed;
 }
 
@@ -133,12 +137,14 @@ size_t neuroamp_aid_size(const void *model, size_t model_bytes, unsigned ears) {
     return arena.used;
 }
 
-static void use_calibration(na_ear *ear, const neuroamp_calibration *calibration) {
-    ear->in_use = *calibration;
+static void convert_by(na_ear *ear, const na_conversion *conversion) {
+    const neuroamp_calibration *calibration = &conversion->calibration;
+    ear->in_use = *conversion;
     const float device_pa =
         PEAK_OF_SINE * REFERENCE_PA * na_factor_from_db(calibration->ceiling_db_spl);
     /* Beyond full scale the converter would clip: the limiter is to do it, and knows how. */
-    na_set_device_ceiling(ear->chain, na_min(device_pa, FULL_SCALE / calibration->receiver_per_pa));
+    const float most_pa = na_min(device_pa, 1.0f / calibration->receiver_per_pa);
+    na_set_device_ceiling(ear->chain, BELOW * most_pa);
     ear->fade = 0.0f;
 }
 
@@ -154,21 +160,20 @@ static neuroamp_status make_ear(na_ear *ear, neuroamp_ear side, const neuroamp_a
     if (status != NEUROAMP_OK) {
         return status;
     }
-    ear->calibration = uncalibrated(side);
+    ear->conversion = uncalibrated(side);
     if (given->calibration != NULL) {
         status = check_calibration(side, given->calibration);
         if (status != NEUROAMP_OK) {
             return status;
         }
-        ear->calibration = *given->calibration;
-        ear->is_calibrated = 1;
+        ear->conversion = (na_conversion){*given->calibration, 1};
     }
     ear->wanted = ear->from = ear->to = *given->fitting;
     ear->input_power = ear->output_power = LEAST_POWER;
     na_mailbox_init(&ear->fitting_box);
-    na_mailbox_init(&ear->calibration_box);
+    na_mailbox_init(&ear->conversion_box);
     atomic_init(&ear->volume_bits, na_bits(1.0f));
-    use_calibration(ear, &ear->calibration);
+    convert_by(ear, &ear->conversion);
     return NEUROAMP_OK;
 }
 
@@ -239,6 +244,14 @@ void neuroamp_aid_set_clock(neuroamp_aid *aid, neuroamp_clock clock, void *conte
     }
 }
 
+void neuroamp_aid_use_whole_hops(neuroamp_aid *aid, int enabled) {
+    for (size_t i = 0; i < MAX_EARS; i++) {
+        if (aid->ear[i].chain != NULL) {
+            neuroamp_use_whole_hops(aid->ear[i].chain, enabled);
+        }
+    }
+}
+
 void neuroamp_aid_restart(neuroamp_aid *aid) {
     for (size_t i = 0; i < MAX_EARS; i++) {
         na_ear *ear = &aid->ear[i];
@@ -279,9 +292,8 @@ static neuroamp_fitting between(const neuroamp_fitting *from, const neuroamp_fit
 
 /* What the control side has asked for since the last hop, and one hop of a cross-fade. */
 static void take_wishes(neuroamp_aid *aid, na_ear *ear) {
-    if (na_receive(&ear->calibration_box)) {
-        use_calibration(ear, &ear->calibration_slots[ear->calibration_box.reading]);
-        ear->is_calibrated = 1;
+    if (na_receive(&ear->conversion_box)) {
+        convert_by(ear, &ear->conversion_slots[ear->conversion_box.reading]);
     }
     if (na_receive(&ear->fitting_box)) {
         const float share = (float)ear->faded / (float)aid->cross_fade_hops;
@@ -303,7 +315,7 @@ static void take_wishes(neuroamp_aid *aid, na_ear *ear) {
 }
 
 static void hear(na_ear *ear, const float *in, float *sound, size_t samples) {
-    const float microphone_pa = ear->in_use.microphone_pa;
+    const float microphone_pa = ear->in_use.calibration.microphone_pa;
     float sum = ear->input_sum;
     for (size_t i = 0; i < samples; i++) {
         sound[i] = in[i] * microphone_pa; /* the chain makes silence of a NaN, and counts it */
@@ -316,7 +328,7 @@ static void hear(na_ear *ear, const float *in, float *sound, size_t samples) {
 
 static void sound_out(const neuroamp_aid *aid, na_ear *ear, const float *sound, float *out,
                       size_t samples, neuroamp_output output) {
-    const float receiver_per_pa = ear->in_use.receiver_per_pa;
+    const float receiver_per_pa = ear->in_use.calibration.receiver_per_pa;
     const float slope = output == NEUROAMP_SOUNDING ? aid->fade_in : -aid->fade_out;
     float fade = output == NEUROAMP_PANIC ? 0.0f : ear->fade;
     float sum = ear->output_sum, peak = ear->peak;
@@ -396,6 +408,14 @@ void neuroamp_aid_process(neuroamp_aid *aid, const float *left_in, const float *
     atomic_store_explicit(&aid->sequence, sequence + 2, memory_order_release);
 }
 
+float neuroamp_aid_ceiling(const neuroamp_aid *aid, neuroamp_ear ear) {
+    const na_ear *found = find_const(aid, ear);
+    if (found == NULL) {
+        return 0.0f;
+    }
+    return na_min(found->chain->limiter.ceiling_pa * found->in_use.calibration.receiver_per_pa, 1.0f);
+}
+
 /* --- Either side. --- */
 
 void neuroamp_aid_tell_late(neuroamp_aid *aid) {
@@ -438,6 +458,12 @@ const neuroamp_fitting *neuroamp_aid_get_fitting(const neuroamp_aid *aid, neuroa
     return found == NULL ? NULL : &found->wanted;
 }
 
+static void post_conversion(na_ear *ear, na_conversion conversion) {
+    ear->conversion = conversion;
+    ear->conversion_slots[ear->conversion_box.writing] = conversion;
+    na_post(&ear->conversion_box);
+}
+
 neuroamp_status neuroamp_aid_set_calibration(neuroamp_aid *aid,
                                              const neuroamp_calibration *calibration) {
     if (calibration == NULL) {
@@ -450,17 +476,24 @@ neuroamp_status neuroamp_aid_set_calibration(neuroamp_aid *aid,
     }
     const neuroamp_status status = check_calibration(side, calibration);
     if (status == NEUROAMP_OK) {
-        ear->calibration = *calibration;
-        ear->calibration_slots[ear->calibration_box.writing] = *calibration;
-        na_post(&ear->calibration_box);
+        post_conversion(ear, (na_conversion){*calibration, 1});
     }
     return status;
+}
+
+neuroamp_status neuroamp_aid_forget_calibration(neuroamp_aid *aid, neuroamp_ear ear) {
+    na_ear *found = find(aid, ear);
+    if (found == NULL) {
+        return NEUROAMP_BAD_ARGUMENT;
+    }
+    post_conversion(found, uncalibrated(ear));
+    return NEUROAMP_OK;
 }
 
 const neuroamp_calibration *neuroamp_aid_get_calibration(const neuroamp_aid *aid,
                                                          neuroamp_ear ear) {
     const na_ear *found = find_const(aid, ear);
-    return found == NULL ? NULL : &found->calibration;
+    return found == NULL ? NULL : &found->conversion.calibration;
 }
 
 neuroamp_status neuroamp_aid_set_volume(neuroamp_aid *aid, neuroamp_ear ear, float volume_db) {
@@ -518,9 +551,10 @@ int neuroamp_aid_read(const neuroamp_aid *aid, neuroamp_ear ear, neuroamp_aid_re
     report->output_peak_db_spl = level_db_spl(peak * peak);
     for (size_t c = 0; c < NEUROAMP_CHANNELS; c++) {
         report->gain_db[c] = found->chain->gain_db[aid->channel_bin[c]];
+        report->gain_65_db[c] = found->chain->fitting.gain_65_db[c];
     }
     report->fade = found->fade;
-    report->is_calibrated = found->is_calibrated;
+    report->is_calibrated = found->in_use.is_known;
     report->is_net_paused = aid->paused > 0;
     report->fittings = found->fittings;
     report->counts = found->chain->counts;

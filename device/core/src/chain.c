@@ -303,8 +303,29 @@ static void process_hop(neuroamp *chain) {
     na_count_time(stats, NEUROAMP_FRAME, start);
 }
 
+/* As many whole hops as there are; returns how many samples they were. */
+static size_t process_whole_hops(neuroamp *chain, const float *in, float *out, size_t samples) {
+    const size_t hop = chain->model.profile.hop;
+    size_t done = 0;
+    for (; samples - done >= hop; done += hop) {
+        memcpy(chain->incoming, in + done, hop * sizeof(float));
+        process_hop(chain);
+        memcpy(out + done, chain->outgoing, hop * sizeof(float));
+    }
+    if (done < samples) {
+        neuroamp_use_whole_hops(chain, 0);
+    }
+    return done;
+}
+
 void neuroamp_process(neuroamp *chain, const float *in, float *out, size_t samples) {
     const uint32_t hop = chain->model.profile.hop;
+    if (chain->whole_hops) {
+        const size_t done = process_whole_hops(chain, in, out, samples);
+        in += done;
+        out += done;
+        samples -= done;
+    }
     while (samples > 0) {
         /* Sample i of a hop goes in while sample i of the hop before comes out. */
         const uint32_t room = hop - chain->filled;
@@ -320,6 +341,12 @@ void neuroamp_process(neuroamp *chain, const float *in, float *out, size_t sampl
             chain->filled = 0;
         }
     }
+}
+
+void neuroamp_use_whole_hops(neuroamp *chain, int enabled) {
+    chain->whole_hops = enabled != 0;
+    /* The hop that was computed last has left already. */
+    memset(chain->outgoing, 0, chain->model.profile.hop * sizeof(float));
 }
 
 void neuroamp_enable_net(neuroamp *chain, int enabled) { chain->net_enabled = enabled != 0; }

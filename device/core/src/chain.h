@@ -24,6 +24,7 @@ struct neuroamp {
     float wanted_volume;     /* where it goes */
     neuroamp_net external;   /* null: the net is the model's */
     void *external_context;
+    int whole_hops; /* a hop's output leaves in the call that brought the hop */
     int net_enabled;
     int is_first_step;
     uint32_t hop_in_step; /* hops since the last step */

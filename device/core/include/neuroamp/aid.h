@@ -55,6 +55,7 @@ typedef struct neuroamp_aid_report {
     float output_db_spl;              /* the same at the receiver */
     float output_peak_db_spl;         /* highest sample since the start, dB SPL of such a sine */
     float gain_db[NEUROAMP_CHANNELS]; /* insertion gain of the last step, volume apart */
+    float gain_65_db[NEUROAMP_CHANNELS]; /* of the fitting that the chain holds, cross-fade included */
     float fade;                       /* 0: silent, 1: fully sounding */
     int32_t is_calibrated;
     int32_t is_net_paused;            /* left out because a hop was late */
@@ -84,6 +85,10 @@ NEUROAMP_API neuroamp *neuroamp_aid_chain(neuroamp_aid *aid, neuroamp_ear ear);
 NEUROAMP_API void neuroamp_aid_set_clock(neuroamp_aid *aid, neuroamp_clock clock, void *context,
                                          uint64_t deadline);
 
+/* As neuroamp_use_whole_hops: the sound is late by one hop less, and every call of
+ * neuroamp_aid_process has to bring whole hops. */
+NEUROAMP_API void neuroamp_aid_use_whole_hops(neuroamp_aid *aid, int enabled);
+
 /* Forgets what was heard, and fades in anew; everything that was set, and the counts, stay. */
 NEUROAMP_API void neuroamp_aid_restart(neuroamp_aid *aid);
 
@@ -94,6 +99,10 @@ NEUROAMP_API void neuroamp_aid_restart(neuroamp_aid *aid);
 NEUROAMP_API void neuroamp_aid_process(neuroamp_aid *aid, const float *left_in,
                                        const float *right_in, float *left_out, float *right_out,
                                        size_t samples);
+
+/* The most that an ear puts out now, in full scales, for what comes after the aid to hold on to;
+ * 0 for an ear that the aid does not have. */
+NEUROAMP_API float neuroamp_aid_ceiling(const neuroamp_aid *aid, neuroamp_ear ear);
 
 /* --- Either side. --- */
 
@@ -121,6 +130,9 @@ NEUROAMP_API const neuroamp_fitting *neuroamp_aid_get_fitting(const neuroamp_aid
 /* Another calibration of one ear, which fades in anew. */
 NEUROAMP_API neuroamp_status neuroamp_aid_set_calibration(neuroamp_aid *aid,
                                                           const neuroamp_calibration *calibration);
+
+/* From now on the ear counts as not calibrated; NEUROAMP_BAD_ARGUMENT if there is no such ear. */
+NEUROAMP_API neuroamp_status neuroamp_aid_forget_calibration(neuroamp_aid *aid, neuroamp_ear ear);
 
 /* The calibration in use, the assumed one where none is known; null if there is no such ear. */
 NEUROAMP_API const neuroamp_calibration *neuroamp_aid_get_calibration(const neuroamp_aid *aid,

@@ -166,6 +166,11 @@ NEUROAMP_API neuroamp_status neuroamp_set_fitting(neuroamp *chain,
  * count, and `out` may be `in`. No output sample ever exceeds the ceiling of the limiter. */
 NEUROAMP_API void neuroamp_process(neuroamp *chain, const float *in, float *out, size_t samples);
 
+/* For a caller that always processes whole hops (an audio device with blocks of them): with 1, a
+ * hop's output is given back in the call that brought the hop, and `delay_samples` is one hop
+ * less. A call of another length ends it for good. For a chain at rest. */
+NEUROAMP_API void neuroamp_use_whole_hops(neuroamp *chain, int enabled);
+
 /* With 0, the net's steps count as missed: its last gains fade to the fitting's own. This is
  * what a loop does that is late; with 1 the net goes on. */
 NEUROAMP_API void neuroamp_enable_net(neuroamp *chain, int enabled);

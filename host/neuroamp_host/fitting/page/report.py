@@ -197,12 +197,14 @@ def _audiogram(audiograms: Mapping[Ear, Audiogram]) -> str:
         return top + (db + 10.0) / 20.0 * octave
 
     marks = []
-    for db in range(0, 121, 20):
-        marks.append(f'<path d="M{left} {y(db):.1f}h{width}" stroke="#dfe4e9"/>')
-        marks.append(f'<text x="{left - 5}" y="{y(db) + 3:.1f}" text-anchor="end">{db}</text>')
-    for hz in (125, 250, 500, 1000, 2000, 4000, 8000):
-        marks.append(f'<path d="M{x(hz):.1f} {top}v{height}" stroke="#dfe4e9"/>')
-        marks.append(f'<text x="{x(hz):.1f}" y="{top - 6}" text-anchor="middle">{hz}</text>')
+    for level in range(0, 121, 20):
+        at_y = y(level)
+        marks.append(f'<path d="M{left} {at_y:.1f}h{width}" stroke="#dfe4e9"/>')
+        marks.append(f'<text x="{left - 5}" y="{at_y + 3:.1f}" text-anchor="end">{level}</text>')
+    for octave_hz in (125, 250, 500, 1000, 2000, 4000, 8000):
+        at_x = x(octave_hz)
+        marks.append(f'<path d="M{at_x:.1f} {top}v{height}" stroke="#dfe4e9"/>')
+        marks.append(f'<text x="{at_x:.1f}" y="{top - 6}" text-anchor="middle">{octave_hz}</text>')
     marks.append(
         f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" '
         'stroke="#8a96a2"/>'

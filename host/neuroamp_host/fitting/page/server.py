@@ -167,12 +167,12 @@ def make_app(session: DeviceSession, token: str | None = None) -> Guard:
     @app.post("/api/report")
     def make_report(body: Posted) -> Json:
         plans = desk.plans_for(body.get("ears"))
-        words = {
-            what: desk.text(body.get(what, ""), f"the report's {what}")
+        client, fitter, note = (
+            desk.text(body.get(what, ""), f"the report's {what}")
             for what in ("client", "fitter", "note")
-        }
+        )
         name = secrets.token_urlsafe(9)
-        reports[name] = report_html(plans, session.state, **words)
+        reports[name] = report_html(plans, session.state, client, fitter, note)
         while len(reports) > REPORTS_KEPT:
             reports.popitem(last=False)
         return {"url": f"/report/{name}"}

@@ -14,6 +14,7 @@ from neuroamp.times import bucket_start
 
 from neuroamp_host.fitting.page.actions import in_words
 from neuroamp_host.fitting.page.desk import points_of, summary
+from neuroamp_host.fitting.page.guard import as_sentence
 from neuroamp_host.fitting.page.session import DeviceState, EarState
 
 LEAST_LEVEL_DB_SPL = -40.0
@@ -56,7 +57,7 @@ def state_as_json(state: DeviceState) -> dict[str, Any]:
         "port": state.port,
         "connected": state.connected,
         "lost": state.lost,
-        "error": state.error,
+        "error": as_sentence(state.error),
         "identity": None if state.identity is None else _identity(state.identity),
         "ears": {ear.value: _ear(known) for ear, known in state.ears.items()},
         "trial": trial,

@@ -100,13 +100,15 @@ async function askTargets() {
   const box = byId("audiogram-error");
   box.hidden = !wrong;
   if (box.textContent !== sentences.join(" ")) box.textContent = sentences.join(" ");
-  curves.show({ targets });
+  const empty = Object.fromEntries(EARS.map((ear) => [ear, plan.isEmpty(ear)]));
+  curves.show({ targets, empty });
   compare();
   enable();
 }
 
 plan.addEventListener("change", () => {
   showFields();
+  if (!busy) say("");
   clearTimeout(waiting);
   waiting = setTimeout(askTargets, 60);
 });
@@ -136,7 +138,9 @@ function compare() {
     const state = !device.connected
       ? ["none", "no device"]
       : !targets[ear]
-        ? ["none", device.ears[ear]?.stored ? "device has a fitting" : "not fitted"]
+        ? plan.isEmpty(ear)
+          ? ["none", device.ears[ear]?.stored ? "the device has a fitting" : "not fitted"]
+          : ["wait", "△ to be corrected"]
         : isStored(ear)
           ? ["good", "✓ stored in the device"]
           : ["wait", "△ not on the device yet"];

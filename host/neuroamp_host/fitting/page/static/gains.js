@@ -19,9 +19,12 @@ export class GainCurves {
   constructor() {
     this.targets = { right: null, left: null };
     this.applied = { right: null, left: null };
+    this.empty = { right: true, left: true };
   }
 
-  show({ targets, applied }) {
+  /** @param changes {targets, applied, empty}: per ear; `empty` says which have no audiogram */
+  show({ targets, applied, empty }) {
+    if (empty) this.empty = empty;
     if (targets) this.targets = targets;
     if (applied) this.applied = applied;
     for (const ear of EARS) this.#draw(ear);
@@ -87,7 +90,7 @@ export class GainCurves {
         svg(
           "text",
           { x: WIDTH / 2 + 10, y: HEIGHT / 2, "text-anchor": "middle" },
-          "No target: draw this ear's audiogram",
+          this.empty[ear] ? "No target: draw this ear's audiogram" : "No target: see the mistake",
         ),
       );
     }

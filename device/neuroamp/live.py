@@ -36,7 +36,7 @@ RESTARTS = 5
 """So many restarts without a single callback in between, and the device is taken for lost."""
 
 FADE_OUT_S = 0.06
-CLOSE_S = 5.0
+CLOSE_S = 3.0
 POLL_S = 0.05
 
 DECLARATIONS = """
@@ -57,6 +57,7 @@ typedef struct neuroamp_stream_setup {
 typedef struct neuroamp_stream_report {
     uint64_t callbacks;
     uint64_t frames;
+    uint64_t block;
     uint64_t input_gaps;
     uint64_t output_gaps;
     uint64_t last_ns;
@@ -98,6 +99,7 @@ class LiveSetup:
         input_device, output_device: number, part of the name, or None for the system's default.
         rate_hz: of the devices: the model's (16 kHz) or 2, 3 or 6 times it; None: the model's.
         block: frames a callback; None: one hop of the model. Whole hops save one hop of delay.
+            A JACK server has its own, and it is that which counts.
         latency_s: asked of each device; None: one block.
         deadline_s: a hop that takes longer is late, and the net is left out for a while; None:
             three quarters of a hop; infinite: never.
@@ -140,6 +142,7 @@ class LiveReport:
 
     Attributes:
         callbacks, frames: of PortAudio, frames at the device's rate.
+        block: frames of the last callback.
         input_gaps, output_gaps: callbacks with input lost, or after output that came too late.
         longest_callback_s, longest_pause_s: the latter between the beginnings of two callbacks.
         restarts: by the watchdog.
@@ -149,6 +152,7 @@ class LiveReport:
 
     callbacks: int
     frames: int
+    block: int
     input_gaps: int
     output_gaps: int
     longest_callback_s: float
@@ -254,12 +258,18 @@ class Live:
     @property
     def delay(self) -> Delay:
         """The delay from converter to converter; the devices' part is known after the start."""
-        told_s = 0.0
+        counts = self._counts()
+        block = counts.block or self.block
+        told_s = 1e-6 * counts.device_delay_us
         if self._portaudio is not None:
-            told_s = max(sum(self._portaudio.latency), 1e-6 * self._counts().device_delay_us)
+            told_s = max(told_s, sum(self._portaudio.latency))
+        profile = self.aid.profile
+        chain = self.aid.delay_samples
+        if self.aid.is_whole_hops and block % (profile.hop * self.factor):
+            chain += profile.hop  # the device's blocks are not as they were asked for
         return Delay(
-            devices_s=max(told_s, 2.0 * self.block / self.rate_hz),
-            chain_s=self.aid.delay_samples / self.aid.profile.sample_rate_hz,
+            devices_s=max(told_s, 2.0 * block / self.rate_hz),
+            chain_s=chain / profile.sample_rate_hz,
             resampling_s=delay_samples(self.factor) / self.rate_hz,
         )
 
@@ -270,6 +280,7 @@ class Live:
         return LiveReport(
             counts.callbacks,
             counts.frames,
+            counts.block,
             counts.input_gaps,
             counts.output_gaps,
             1e-9 * counts.longest_ns,
@@ -403,13 +414,15 @@ class Live:
         closing.start()
         closing.join(CLOSE_S)
         if closing.is_alive():
+            sound_devices.leave_as_it_is()
             raise NeuroampError(
-                "the sound device does not answer any more, and cannot be closed; unplug it, plug "
-                "it in and start again."
+                "the sound device is lost: neither it nor its server answers any more; plug it in "
+                "or start its server, and start again."
             )
 
     def _restart(self) -> None:
         self._fruitless += 1
+        sound_devices.leave_as_it_is()
         if self._fruitless > RESTARTS:
             with contextlib.suppress(NeuroampError):
                 self.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import os
 from typing import Any
@@ -10,6 +11,8 @@ from neuroamp.errors import NeuroampError
 
 Device = int | str | None
 """A device's number in the list, a part of its name, or None for the system's default."""
+
+KINDS = ("input", "output")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +105,22 @@ def channels_of(device: Device, kind: str) -> int:
 
 
 def look_again() -> None:
-    """Lets PortAudio find devices that have come or gone; no stream may be open."""
+    """Lets PortAudio find devices that have come or gone; no stream may be open.
+
+    Not where JACK is among its systems: PortAudio aborts the process if it looks again after a
+    JACK server has gone.
+    """
     sounddevice = load_sounddevice()
-    sounddevice._terminate()
-    sounddevice._initialize()
+    if not any(api["name"].startswith("JACK") for api in sounddevice.query_hostapis()):
+        sounddevice._terminate()
+        sounddevice._initialize()
+
+
+def leave_as_it_is() -> None:
+    """After a device was lost: PortAudio is not asked to clean up when the process ends, for the
+    same reason; the system does."""
+    sounddevice = load_sounddevice()
+    atexit.unregister(sounddevice._exit_handler)
 
 
 def open_stream(
@@ -122,7 +137,8 @@ def open_stream(
     Args:
         devices, channels: input's and output's.
         rate_hz: sample rate.
-        block: frames a callback.
+        block: frames a callback. JACK's server sets its own: to ask for one there would cost a
+            block of delay, even if it is the same.
         latency_s: what is asked of each of the two devices; a device takes what it can.
         callback: address of a PaStreamCallback.
         userdata: address that it is given.
@@ -133,6 +149,8 @@ def open_stream(
     sounddevice = load_sounddevice()
     ffi = sounddevice._ffi
     try:
+        if any(_api_of(*device).startswith("JACK") for device in zip(devices, KINDS, strict=True)):
+            block = 0
         return sounddevice._StreamBase(
             kind="duplex",
             samplerate=rate_hz,
@@ -151,6 +169,13 @@ def open_stream(
             f"{channels[1]} outputs in blocks of {block} ({_one_line(error)}); choose another "
             "--rate or device: `neuroamp run --list-devices` lists what there is."
         ) from None
+
+
+def _api_of(device: Device, kind: str) -> str:
+    """PortAudio's name of the system that a device belongs to."""
+    sounddevice = load_sounddevice()
+    found = sounddevice.query_devices(device, kind)
+    return str(sounddevice.query_hostapis(found["hostapi"])["name"])
 
 
 def _one_line(error: BaseException) -> str:

@@ -34,7 +34,7 @@ typedef struct stream_ear {
 struct neuroamp_stream {
     neuroamp_stream_setup setup;
     stream_ear ears[EARS];
-    atomic_ullong callbacks, frames, input_gaps, output_gaps;
+    atomic_ullong callbacks, frames, block, input_gaps, output_gaps;
     atomic_ullong last_ns, longest_ns, longest_pause_ns, non_finite;
     atomic_llong device_delay_us;
     atomic_int priority, priority_error;
@@ -92,9 +92,10 @@ neuroamp_status neuroamp_stream_init(void *memory, size_t memory_bytes,
     neuroamp_stream *made = (neuroamp_stream *)memory;
     next += rounded(sizeof *made);
     made->setup = *setup;
-    atomic_ullong *const counts[] = {&made->callbacks, &made->frames, &made->input_gaps,
-                                     &made->output_gaps, &made->last_ns, &made->longest_ns,
-                                     &made->longest_pause_ns, &made->non_finite};
+    atomic_ullong *const counts[] = {&made->callbacks,   &made->frames,     &made->block,
+                                     &made->input_gaps,  &made->output_gaps, &made->last_ns,
+                                     &made->longest_ns,  &made->longest_pause_ns,
+                                     &made->non_finite};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         atomic_init(counts[i], 0u);
     }
@@ -230,6 +231,7 @@ static void take_note(neuroamp_stream *stream, const pa_time_info *time, unsigne
     atomic_store_explicit(&stream->last_ns, now, memory_order_relaxed);
     add(&stream->callbacks, 1);
     add(&stream->frames, frames);
+    atomic_store_explicit(&stream->block, frames, memory_order_relaxed);
     add(&stream->input_gaps, (flags & (PA_INPUT_UNDERFLOW | PA_INPUT_OVERFLOW)) != 0);
     if (flags & PA_OUTPUT_UNDERFLOW) {
         add(&stream->output_gaps, 1);
@@ -275,6 +277,7 @@ neuroamp_stream_report neuroamp_stream_read(const neuroamp_stream *stream) {
     const neuroamp_stream_report report = {
         atomic_load_explicit(&stream->callbacks, memory_order_relaxed),
         atomic_load_explicit(&stream->frames, memory_order_relaxed),
+        atomic_load_explicit(&stream->block, memory_order_relaxed),
         atomic_load_explicit(&stream->input_gaps, memory_order_relaxed),
         atomic_load_explicit(&stream->output_gaps, memory_order_relaxed),
         atomic_load_explicit(&stream->last_ns, memory_order_relaxed),

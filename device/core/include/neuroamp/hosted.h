@@ -35,6 +35,7 @@ typedef struct neuroamp_stream_setup {
 typedef struct neuroamp_stream_report {
     uint64_t callbacks;
     uint64_t frames;
+    uint64_t block;              /* frames of the last callback */
     uint64_t input_gaps;         /* callbacks with input lost or missing, as PortAudio says */
     uint64_t output_gaps;        /* callbacks after output that came too late */
     uint64_t last_ns;            /* when the last callback began, neuroamp_monotonic_ns; 0: never */

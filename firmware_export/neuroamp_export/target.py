@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from itertools import pairwise
 from pathlib import Path
 
-from neuroamp.core_file import PARTS, SECTIONS, SLOTS, read_sections
+from neuroamp.core_file import NET, PARTS, SECTIONS, SLOTS, read_sections
 from neuroamp.engines.native import core_memory_bytes
 from neuroamp.errors import NeuroampError
 from neuroamp.model_file import ModelInfo, parse_metadata
@@ -32,7 +33,11 @@ CODE_BYTES = 48_000
 """Most that the firmware takes of flash besides the model; its build keeps to it."""
 
 WORKING_BYTES = 32_000
-"""Most that the firmware takes of RAM besides the chain, its stack included; likewise."""
+"""Most that the firmware takes of RAM besides chain and audio buffers, its stack included;
+likewise."""
+
+SAMPLE_BYTES = 4
+"""Of a sample of the converters."""
 
 IMAGE, HEADER = "model.nam", "model.h"
 BOARDS = Path(__file__).resolve().parents[2] / "device" / "firmware" / "boards"
@@ -47,6 +52,7 @@ class Board:
         name: of the folder.
         target: its processor, one of `TARGETS`.
         flash_bytes, ram_bytes: lengths of the regions FLASH and RAM of its memory.ld.
+        model_bytes: length of the region MODEL; None where the model shares FLASH.
         machine: what QEMU calls it; None where QEMU does not have it.
     """
 
@@ -54,6 +60,7 @@ class Board:
     target: str
     flash_bytes: int
     ram_bytes: int
+    model_bytes: int | None
     machine: str | None
 
 
@@ -77,14 +84,23 @@ class Image:
     weight_bytes: int
 
     @property
+    def products(self) -> int:
+        """Products of one step of the net; the audiogram's part belongs to the fitting."""
+        sections = read_sections(self.model, IMAGE)
+        layers, _units, *widths = NET.unpack(sections[SECTIONS["net"]])
+        sizes = [self.profile.feature_count, *widths[:layers]]
+        recurrent = sum(4 * width * (before + width) for before, width in pairwise(sizes))
+        return recurrent + sizes[-1] * sizes[0] if layers else 0
+
+    @property
     def flash_bytes(self) -> int:
         """Flash of the whole firmware, at most."""
         return len(self.model) + CODE_BYTES
 
     @property
     def ram_bytes(self) -> int:
-        """RAM of the whole firmware, at most."""
-        return self.chain_bytes + WORKING_BYTES
+        """RAM of the whole firmware, at most: the chain, two double buffers, all the rest."""
+        return self.chain_bytes + 4 * self.profile.hop * SAMPLE_BYTES + WORKING_BYTES
 
     @property
     def info(self) -> ModelInfo:
@@ -139,10 +155,11 @@ class Image:
                 f"the board {board.name} has a {board.target} but the target is {self.target}; "
                 f"give --target {board.target}."
             )
-        needs = {
-            "flash": (self.flash_bytes, board.flash_bytes),
-            "RAM": (self.ram_bytes, board.ram_bytes),
-        }
+        needs = {"flash": (self.flash_bytes, board.flash_bytes)}
+        if board.model_bytes is not None:
+            needs["flash"] = (CODE_BYTES, board.flash_bytes)
+            needs["model memory"] = (len(self.model), board.model_bytes)
+        needs["RAM"] = (self.ram_bytes, board.ram_bytes)
         lacking = [
             f"{needed} bytes of {kind} are needed but it has {present}, {needed - present} too few"
             for kind, (needed, present) in needs.items()
@@ -199,13 +216,20 @@ def read_board(name: str) -> Board:
     lengths = {
         region: int(length, 0) * UNITS[unit]
         for region, length, unit in re.findall(
-            r"^\s*(FLASH|RAM)\b.*LENGTH\s*=\s*(\w+?)([KM]?)\s*$", memory, re.MULTILINE
+            r"^\s*(FLASH|MODEL|RAM)\b.*LENGTH\s*=\s*(\w+?)([KM]?)\s*$", memory, re.MULTILINE
         )
     }
-    if said.get("TARGET") not in TARGETS or set(lengths) != {"FLASH", "RAM"}:
+    if said.get("TARGET") not in TARGETS or not {"FLASH", "RAM"} <= set(lengths):
         raise NeuroampError(
             f"the board {folder.name} does not say what it has: expected TARGET, one of "
             f"{', '.join(sorted(TARGETS))}, in board.mk and the lengths of FLASH and RAM in "
             "memory.ld; docs/porting.md shows both."
         )
-    return Board(folder.name, said["TARGET"], lengths["FLASH"], lengths["RAM"], said.get("MACHINE"))
+    return Board(
+        folder.name,
+        said["TARGET"],
+        lengths["FLASH"],
+        lengths["RAM"],
+        lengths.get("MODEL"),
+        said.get("MACHINE"),
+    )

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "score a model against the prescription",
     "export": "turn a net into files that devices run, or into a firmware's image",
     "firmware": "build a microcontroller's firmware, and run it in an emulator",
+    "fitting": "open the fitting page in a browser",
     "models": "list the released models",
 }
 """Subcommands and what they do; each is `neuroamp_host.commands.<name>`."""
@@ -65,9 +66,10 @@ def _load(name: str):  # type: ignore[no-untyped-def]
         missing = (error.name or "").split(".")[0]
         if missing in ("neuroamp", "neuroamp_host", "neuroamp_export"):
             raise
+        extras = "fitting" if name == "fitting" else "host,tflite"
         raise NeuroampError(
             f"`neuroamp {name}` needs the package {missing}, which is not installed; "
-            "install the extras with `pip install 'neuroamp[host,tflite]'`."
+            f"install the extras with `pip install 'neuroamp[{extras}]'`."
         ) from None
 
 

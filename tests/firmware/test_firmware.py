@@ -13,7 +13,7 @@ from neuroamp.engines.native import NativeChain
 from neuroamp.errors import NeuroampError
 from neuroamp.fitting import Fitting
 from neuroamp.released import find_model
-from neuroamp_export.target import CODE_BYTES, WORKING_BYTES
+from neuroamp_export.target import CODE_BYTES
 from neuroamp_host.firmware import emulator as emulators
 from neuroamp_host.firmware.build import CROSS, LIMITS, Firmware
 from neuroamp_host.firmware.emulator import FULL_SCALE, FULL_SCALE_PA
@@ -42,7 +42,7 @@ def test_it_fits(firmware: GetFirmware, board: str) -> None:
     built.check_limits()
     assert built.sizes["weights"] >= len(built.image.model)
     assert built.sizes["code"] <= CODE_BYTES
-    assert built.sizes["RAM"] <= built.image.chain_bytes + WORKING_BYTES
+    assert built.sizes["RAM"] <= built.image.ram_bytes
 
 
 @pytest.mark.parametrize("board", EMULATED)

@@ -283,11 +283,11 @@ class Message:
         return b"".join(layout.pack(getattr(self, name)) for name, layout in self.layouts())
 
     @classmethod
-    def decode(cls, payload: bytes) -> Self:
-        """The message of a payload.
+    def decode(cls, payload: bytes, there: Ears = BOTH_EARS) -> Self:
+        """The message of a payload, for a device that has the ears `there`.
 
         Raises:
-            Refusal: the length is wrong, or a value.
+            Refusal: the length is wrong, or a value, or it is about an ear that is not there.
         """
         layouts = cls.layouts()
         fixed = sum(layout.size for _, layout in layouts if layout.size is not None)
@@ -298,7 +298,11 @@ class Message:
         values, offset = {}, 0
         for name, layout in layouts:
             size = len(payload) - offset if layout.size is None else layout.size
-            values[name] = layout.unpack(payload[offset : offset + size])
+            value = layout.unpack(payload[offset : offset + size])
+            about = {value} if isinstance(value, Ear) else value
+            if isinstance(about, (set, frozenset)) and not about <= there:
+                raise Refusal(Status.NO_SUCH_EAR)
+            values[name] = value
             offset += size
         return cls(**values)
 

@@ -99,7 +99,11 @@ def command(firmware: Firmware, *arguments: str, serial: str = "null") -> list[s
 
 
 def process(
-    firmware: Firmware, samples: NDArray[np.int32], folder: Path, timeout_s: float = 600.0
+    firmware: Firmware,
+    samples: NDArray[np.int32],
+    folder: Path,
+    timeout_s: float = 600.0,
+    extra: tuple[str, ...] = (),
 ) -> Run:
     """A recording through the firmware, as fast as the emulator computes, and always the same.
 
@@ -108,12 +112,14 @@ def process(
         samples: of the microphone, whole hops, full scale at 2^31.
         folder: with the settings memory; what the run writes goes there too.
         timeout_s: after so many seconds it is given up.
+        extra: further options of the emulator.
 
     Raises:
         NeuroampError: as `command`, or the run did not come to its end.
     """
     samples.astype("<i4").tofile(folder / MICROPHONE)
-    words = command(firmware, f"in={MICROPHONE}", f"out={RECEIVER}", f"flash={FLASH}")
+    files = (f"in={MICROPHONE}", f"out={RECEIVER}", f"flash={FLASH}")
+    words = [*command(firmware, *files), *extra]
     try:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=timeout_s)
     except subprocess.TimeoutExpired:

@@ -7,9 +7,9 @@
  *     out=FILE    receiver: the same
  *     flash=FILE  settings memory, 64 KiB; must exist
  *     cut=N       the power fails when N more bytes of the settings memory have been written
- *     paced       audio by the timer, in real time. Without it a half of the double buffer is due
- *                 whenever the firmware would sleep, and the clock goes by the audio: nothing is
- *                 ever late, and a run is the same every time
+ *     paced       audio by the timer, in real time. Without it the timer stands still, a half of the
+ *                 double buffer is due whenever the firmware would sleep, and the clock goes by the
+ *                 audio: nothing is ever late, and a run is the same to the instruction every time
  */
 #include "board.h"
 #include "cortex_m.h"
@@ -99,7 +99,7 @@ int board_start(void) {
     SCB_PRIORITY[SYSTICK_EXCEPTION] = TIMER_PRIORITY;
     SYSTICK_RELOAD = TICKS_PER_MS - 1;
     SYSTICK_VALUE = 0;
-    SYSTICK_CONTROL = 7; /* count, interrupt, processor clock */
+    SYSTICK_CONTROL = is_paced ? 7 : 0; /* count, interrupt, processor clock */
     return 1;
 }
 

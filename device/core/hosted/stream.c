@@ -1,8 +1,15 @@
 /* PortAudio's callback around the aid: channels apart, resampled where needed, together again. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "neuroamp/hosted.h"
 
 #include <stdatomic.h>
 #include <string.h>
+
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
 
 /* Of portaudio.h, which is not needed to build this. */
 enum { PA_CONTINUE = 0 };
@@ -27,9 +34,10 @@ typedef struct stream_ear {
 struct neuroamp_stream {
     neuroamp_stream_setup setup;
     stream_ear ears[EARS];
-    atomic_ullong callbacks, frames, input_gaps, output_gaps;
+    atomic_ullong callbacks, frames, block, input_gaps, output_gaps;
     atomic_ullong last_ns, longest_ns, longest_pause_ns, non_finite;
     atomic_llong device_delay_us;
+    atomic_int priority, priority_error;
 };
 
 static size_t rounded(size_t bytes) {
@@ -84,13 +92,16 @@ neuroamp_status neuroamp_stream_init(void *memory, size_t memory_bytes,
     neuroamp_stream *made = (neuroamp_stream *)memory;
     next += rounded(sizeof *made);
     made->setup = *setup;
-    atomic_ullong *const counts[] = {&made->callbacks, &made->frames, &made->input_gaps,
-                                     &made->output_gaps, &made->last_ns, &made->longest_ns,
-                                     &made->longest_pause_ns, &made->non_finite};
+    atomic_ullong *const counts[] = {&made->callbacks,   &made->frames,     &made->block,
+                                     &made->input_gaps,  &made->output_gaps, &made->last_ns,
+                                     &made->longest_ns,  &made->longest_pause_ns,
+                                     &made->non_finite};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         atomic_init(counts[i], 0u);
     }
     atomic_init(&made->device_delay_us, 0);
+    atomic_init(&made->priority, 0);
+    atomic_init(&made->priority_error, 0);
     const neuroamp_ear sides[EARS] = {NEUROAMP_LEFT, NEUROAMP_RIGHT};
     const uint32_t in[EARS] = {setup->left_in, setup->right_in};
     const uint32_t out[EARS] = {setup->left_out, setup->right_out};
@@ -155,6 +166,26 @@ static void join(const float *samples, uint32_t channels, uint32_t channel, floa
     }
 }
 
+/* Once, at the first callback: where the thread is not real-time yet, it asks to be. */
+static void become_real_time(neuroamp_stream *stream) {
+#if defined(__linux__)
+    struct sched_param scheduling = {0};
+    int policy = SCHED_OTHER, error = 0;
+    pthread_getschedparam(pthread_self(), &policy, &scheduling);
+    if (policy != SCHED_FIFO && policy != SCHED_RR && stream->setup.priority > 0) {
+        scheduling.sched_priority = stream->setup.priority;
+        error = pthread_setschedparam(pthread_self(), SCHED_FIFO, &scheduling);
+        pthread_getschedparam(pthread_self(), &policy, &scheduling);
+    }
+    const int is_real_time = policy == SCHED_FIFO || policy == SCHED_RR;
+    atomic_store_explicit(&stream->priority, is_real_time ? scheduling.sched_priority : 0,
+                          memory_order_relaxed);
+    atomic_store_explicit(&stream->priority_error, error, memory_order_relaxed);
+#else
+    (void)stream;
+#endif
+}
+
 /* At most a block's frames. */
 static void process(neuroamp_stream *stream, const float *in, float *out, size_t frames) {
     const neuroamp_stream_setup *setup = &stream->setup;
@@ -194,10 +225,13 @@ static void take_note(neuroamp_stream *stream, const pa_time_info *time, unsigne
     const uint64_t last = atomic_load_explicit(&stream->last_ns, memory_order_relaxed);
     if (last != 0) {
         keep_longest(&stream->longest_pause_ns, now - last);
+    } else {
+        become_real_time(stream);
     }
     atomic_store_explicit(&stream->last_ns, now, memory_order_relaxed);
     add(&stream->callbacks, 1);
     add(&stream->frames, frames);
+    atomic_store_explicit(&stream->block, frames, memory_order_relaxed);
     add(&stream->input_gaps, (flags & (PA_INPUT_UNDERFLOW | PA_INPUT_OVERFLOW)) != 0);
     if (flags & PA_OUTPUT_UNDERFLOW) {
         add(&stream->output_gaps, 1);
@@ -243,6 +277,7 @@ neuroamp_stream_report neuroamp_stream_read(const neuroamp_stream *stream) {
     const neuroamp_stream_report report = {
         atomic_load_explicit(&stream->callbacks, memory_order_relaxed),
         atomic_load_explicit(&stream->frames, memory_order_relaxed),
+        atomic_load_explicit(&stream->block, memory_order_relaxed),
         atomic_load_explicit(&stream->input_gaps, memory_order_relaxed),
         atomic_load_explicit(&stream->output_gaps, memory_order_relaxed),
         atomic_load_explicit(&stream->last_ns, memory_order_relaxed),
@@ -250,6 +285,8 @@ neuroamp_stream_report neuroamp_stream_read(const neuroamp_stream *stream) {
         atomic_load_explicit(&stream->longest_pause_ns, memory_order_relaxed),
         atomic_load_explicit(&stream->device_delay_us, memory_order_relaxed),
         atomic_load_explicit(&stream->non_finite, memory_order_relaxed),
+        atomic_load_explicit(&stream->priority, memory_order_relaxed),
+        atomic_load_explicit(&stream->priority_error, memory_order_relaxed),
     };
     return report;
 }

@@ -28,12 +28,14 @@ typedef struct neuroamp_stream_setup {
     uint32_t left_in, right_in;   /* channels from 0; two ears may share a microphone */
     uint32_t left_out, right_out; /* an ear that the aid lacks is not written: silence */
     uint32_t is_paused_by_gaps;   /* 1: an underflow counts as a late hop */
+    int32_t priority;             /* SCHED_FIFO's of the callback's thread, on Linux; 0: as it is */
 } neuroamp_stream_setup;
 
 /* What the callback counted; any thread may ask. */
 typedef struct neuroamp_stream_report {
     uint64_t callbacks;
     uint64_t frames;
+    uint64_t block;              /* frames of the last callback */
     uint64_t input_gaps;         /* callbacks with input lost or missing, as PortAudio says */
     uint64_t output_gaps;        /* callbacks after output that came too late */
     uint64_t last_ns;            /* when the last callback began, neuroamp_monotonic_ns; 0: never */
@@ -41,6 +43,8 @@ typedef struct neuroamp_stream_report {
     uint64_t longest_pause_ns;   /* between the beginnings of two callbacks */
     int64_t device_delay_us;     /* converter to converter, as PortAudio said last; 0: not said */
     uint64_t non_finite_samples; /* that the resamplers met; the chains count their own */
+    int32_t priority;            /* SCHED_FIFO's of the callback's thread, 0: it is not real-time */
+    int32_t priority_error;      /* errno of setting it; 0: none */
 } neuroamp_stream_report;
 
 /* Bytes of memory of a stream; 0 if the setup makes no sense. */

@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from neuroamp import __version__
+from neuroamp.aid import aid_memory_bytes
 from neuroamp.core_file import NET, PARTS, SECTIONS, SLOTS, read_sections
-from neuroamp.engines.native import core_memory_bytes
 from neuroamp.errors import NeuroampError
 from neuroamp.model_file import ModelInfo, parse_metadata
 from neuroamp.profile import Profile
@@ -198,7 +198,7 @@ def make_image(data: bytes, target: str, source: str) -> Image:
         for identifier, section in read_sections(model, source).items()
         if identifier >= min(SLOTS.values()) and identifier % 0x100 == PARTS["weights"]
     )
-    return Image(target, source, model, core_memory_bytes(model, aid_ears=1), weights)
+    return Image(target, source, model, aid_memory_bytes(model, ears=1), weights)
 
 
 def read_board(name: str) -> Board:

@@ -68,7 +68,6 @@ typedef struct neuroamp_times {
 typedef uint64_t (*neuroamp_clock)(void *context);
 const char *neuroamp_status_text(int status);
 size_t neuroamp_size(const void *model, size_t model_bytes);
-size_t neuroamp_aid_size(const void *model, size_t model_bytes, unsigned ears);
 int neuroamp_check_model(const void *model, size_t model_bytes, void *info);
 int neuroamp_init(void *memory, size_t memory_bytes, const void *model, size_t model_bytes,
                   int ear, const neuroamp_fitting *fitting, neuroamp **chain);
@@ -87,7 +86,7 @@ uint64_t neuroamp_percentile(const neuroamp_times *times, double fraction);
 uint64_t neuroamp_bucket_start(unsigned bucket);
 uint64_t neuroamp_monotonic_ns(void *context);
 """
-"""What is used of neuroamp.h, aid.h and hosted.h, in cffi's dialect (enumerations as int)."""
+"""What is used of neuroamp.h and hosted.h, in cffi's dialect (enumerations as int)."""
 
 
 class Kernel(enum.Enum):
@@ -131,14 +130,10 @@ def load_library() -> tuple[Any, Any]:
     return ffi, ffi.dlopen(str(path))
 
 
-def core_memory_bytes(data: bytes, aid_ears: int = 0) -> int:
-    """Memory in bytes, on this machine, that the whole `.nam` file `data` runs in.
+def core_memory_bytes(data: bytes) -> int:
+    """Memory in bytes, on this machine, of one ear's chain of the whole `.nam` file `data`.
 
     Unlike the chain itself, it can be asked of a file that is packed for another processor.
-
-    Args:
-        data: the file.
-        aid_ears: of an aid of 1 or 2 ears, calibration and fades included; 0: of a chain alone.
 
     Raises:
         NeuroampError: the core was not built, or it refuses the file.
@@ -146,10 +141,7 @@ def core_memory_bytes(data: bytes, aid_ears: int = 0) -> int:
     ffi, library = load_library()
     block, model = aligned_block(len(data))
     ffi.memmove(model, data, len(data))
-    if aid_ears:
-        size = int(library.neuroamp_aid_size(model, len(data), aid_ears))
-    else:
-        size = int(library.neuroamp_size(model, len(data)))
+    size = int(library.neuroamp_size(model, len(data)))
     if size == 0:
         check_status(library.neuroamp_check_model(model, len(data), ffi.NULL))
     del block  # it had to live until here

@@ -91,22 +91,11 @@ static void set_noise_reduction(void *context, neuroamp_ear ear, float strength)
     neuroamp_aid_set_noise_reduction(context, ear, strength);
 }
 
-static void set_output(void *context, neuroamp_link_output output) {
-    neuroamp_aid_set_output(context, output == NEUROAMP_LINK_SOUNDING ? NEUROAMP_SOUNDING
-                                     : output == NEUROAMP_LINK_MUTED  ? NEUROAMP_MUTED
-                                                                      : NEUROAMP_PANIC);
+static void set_output(void *context, neuroamp_output output) {
+    neuroamp_aid_set_output(context, output);
 }
 
-static neuroamp_link_output get_output(void *context) {
-    switch (neuroamp_aid_get_output(context)) {
-    case NEUROAMP_SOUNDING:
-        return NEUROAMP_LINK_SOUNDING;
-    case NEUROAMP_MUTED:
-        return NEUROAMP_LINK_MUTED;
-    default:
-        return NEUROAMP_LINK_SILENT;
-    }
-}
+static neuroamp_output get_output(void *context) { return neuroamp_aid_get_output(context); }
 
 /* The audio interrupt may write in between; the next try has almost a hop's time. */
 static neuroamp_aid_report report_of(const neuroamp_aid *aid, neuroamp_ear ear) {

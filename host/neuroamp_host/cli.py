@@ -24,6 +24,8 @@ COMMANDS = {
     "export": "turn a net into files that devices run, or into a firmware's image",
     "firmware": "build a microcontroller's firmware, and run it in an emulator",
     "fitting": "open the fitting page in a browser",
+    "device": "be a hearing aid that is fitted over a serial port",
+    "fit": "fit a device over a serial port, and verify it",
     "models": "list the released models",
 }
 """Subcommands and what they do; each is `neuroamp_host.commands.<name>`."""

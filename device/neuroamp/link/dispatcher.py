@@ -12,7 +12,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -271,10 +271,12 @@ class Dispatcher:
         """Takes bytes from the line, any number; returns those to send."""
         self.poll()
         replies = []
-        for request in self._reader.push(data):
-            reply = self._take(request)
-            if reply is not None:
-                replies.append(reply)
+        # One frame after the other: what COUNTS counts is what came before it.
+        for piece in _up_to_zeros(data):
+            for request in self._reader.push(piece):
+                reply = self._take(request)
+                if reply is not None:
+                    replies.append(reply)
         return b"".join(replies)
 
     def poll(self) -> None:
@@ -672,6 +674,14 @@ class Dispatcher:
 def with_volume(gains_db: Sequence[float], volume_db: float) -> tuple[float, ...]:
     """Gains plus the volume, added as binary32 as the core adds them."""
     return tuple(float(np.float32(gain) + np.float32(volume_db)) for gain in gains_db)
+
+
+def _up_to_zeros(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        end = data.find(0, start) + 1 or len(data)
+        yield data[start:end]
+        start = end
 
 
 def _reply(request: Frame, payload: bytes) -> bytes:

@@ -38,12 +38,12 @@ class ModelSlots:
 
     def data(self, slot: int) -> bytes | None:
         """The model in a slot; None if there is none, or it is damaged."""
-        data = self._storage.read(self._file(slot))
+        data = self._storage.read(self.file(slot))
         return data if data is not None and _is_model(data) else None
 
     def is_damaged(self, slot: int) -> bool:
         """Whether there is something in a slot that is no model."""
-        return self._storage.read(self._file(slot)) is not None and self.data(slot) is None
+        return self._storage.read(self.file(slot)) is not None and self.data(slot) is None
 
     def info(self, slot: int) -> ModelInfo:
         """What is in a slot."""
@@ -89,10 +89,10 @@ class ModelSlots:
         upload += data
         try:
             if offset == 0:
-                self._storage.remove(self._file(self._upload_slot))
+                self._storage.remove(self.file(self._upload_slot))
             if len(upload) == self._upload_bytes:
                 self._upload = None
-                self._storage.write(self._file(self._upload_slot), bytes(upload))
+                self._storage.write(self.file(self._upload_slot), bytes(upload))
         except OSError:
             self._upload = None
             raise Refusal(Status.STORE_FAILED) from None
@@ -106,7 +106,7 @@ class ModelSlots:
         """
         if self._upload is not None and slot == self._upload_slot:
             raise Refusal(Status.NOT_NOW)
-        data = self._storage.read(self._file(slot))
+        data = self._storage.read(self.file(slot))
         if data is None or len(data) < HASHED_FROM:
             raise Refusal(Status.BAD_HASH)
         if not _name(data) == hashlib.sha256(data[HASHED_FROM:]).digest() == name:
@@ -116,7 +116,8 @@ class ModelSlots:
         return data
 
     @staticmethod
-    def _file(slot: int) -> str:
+    def file(slot: int) -> str:
+        """Name of a slot's model in the storage."""
         return f"model.{slot}.nam"
 
 

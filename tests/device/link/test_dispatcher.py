@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,81 +12,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from neuroamp.audiogram import Ear
-from neuroamp.errors import NeuroampError
-from neuroamp.fitting import Fitting
-from neuroamp.link.codes import Command, EventCode, Output, Status
-from neuroamp.link.dispatcher import (
-    AudioCounts,
-    DeviceInfo,
-    Dispatcher,
-    unfitted,
-    with_volume,
-)
+from neuroamp.link.codes import Command, EventCode, Status
+from neuroamp.link.dispatcher import AudioCounts, DeviceInfo, Dispatcher, unfitted
 from neuroamp.link.frames import Frame, FrameReader, Kind
 from neuroamp.link.messages import BOTH_EARS, MESSAGES, Levels, decode_reply
 from neuroamp.link.models import ModelSlots
-from neuroamp.link.records import Calibration, FittingRecord, TimesRecord
+from neuroamp.link.records import FittingRecord, TimesRecord
 from neuroamp.link.settings import MemoryStorage, Settings
-from neuroamp.times import Stage, Times
+from neuroamp.times import Times
+from quiet_device import QuietPart
 
 VECTORS = json.loads((Path(__file__).parents[2] / "data/link/conversations.json").read_text())
 DEVICE = VECTORS["device"]
 
 
-class QuietPart:
-    """An audio part that applies at once what it is told; levels and counts are the vectors'."""
-
-    def __init__(self) -> None:
-        self.fittings = {ear: unfitted(ear) for ear in Ear}
-        self.volumes = dict.fromkeys(Ear, 0.0)
-        self.calibrations: dict[Ear, Calibration | None] = dict.fromkeys(Ear)
-        self._output = Output.SOUNDS
-        self.refuses = False
-
-    def set_fitting(self, fitting: Fitting) -> None:
-        if self.refuses:
-            raise NeuroampError("no")
-        self.fittings[fitting.ear] = fitting
-
-    def set_calibration(self, ear: Ear, calibration: Calibration | None) -> None:
-        if self.refuses and calibration is not None:
-            raise NeuroampError("no")
-        self.calibrations[ear] = calibration
-
-    def set_volume(self, ear: Ear, volume_db: float) -> None:
-        self.volumes[ear] = volume_db
-
-    def set_noise_reduction(self, ear: Ear, strength: float) -> None:
-        self.fittings[ear] = self.fittings[ear].replace(noise_reduction=strength)
-
-    def set_output(self, output: Output) -> None:
-        self._output = output
-
-    def output(self) -> Output:
-        return self._output
-
-    def applied_gains_db(self, ear: Ear) -> Sequence[float]:
-        return with_volume(self.fittings[ear].gain_65_db, self.volumes[ear])
-
-    def ceiling_db_spl(self, ear: Ear) -> float:
-        calibration = self.calibrations[ear]
-        if calibration is None:
-            return float(DEVICE["uncalibrated_ceiling_db_spl"])
-        return calibration.ceiling_db_spl
-
-    def levels(self, ear: Ear) -> Levels:
-        return Levels(*DEVICE["levels_db_spl"])
-
-    def counts(self, ear: Ear) -> AudioCounts:
-        return AudioCounts(*DEVICE["counts"])
-
-    def times(self, ear: Ear, stage: Stage) -> TimesRecord:
-        times = dict(DEVICE["times"])
-        histogram = [times["histogram"].get(str(bucket), 0) for bucket in range(256)]
-        return TimesRecord(DEVICE["ticks_per_second"], Times(**(times | {"histogram": histogram})))
-
-    def take_model(self, data: bytes) -> bool:
-        return True
+def part_of_the_vectors() -> QuietPart:
+    """An audio part whose levels and counts are the vectors'."""
+    part, times = QuietPart(), dict(DEVICE["times"])
+    histogram = [times["histogram"].get(str(bucket), 0) for bucket in range(256)]
+    part.uncalibrated_ceiling_db_spl = DEVICE["uncalibrated_ceiling_db_spl"]
+    part.heard = Levels(*DEVICE["levels_db_spl"])
+    part.counted = AudioCounts(*DEVICE["counts"])
+    part.timed = TimesRecord(
+        DEVICE["ticks_per_second"], Times(**(times | {"histogram": histogram}))
+    )
+    return part
 
 
 class Bench:
@@ -97,7 +46,7 @@ class Bench:
         self.now_ms = 0
         self.storage = MemoryStorage()
         self.storage.lasting = True
-        self.part = QuietPart()
+        self.part = part_of_the_vectors()
         self.ears = ears
         self.start()
 
@@ -220,7 +169,7 @@ def test_what_is_stored_plays_after_a_restart_and_an_unfitted_ear_has_no_gain() 
     bench, record = Bench(), left_record()
     sequence = staged(bench, record)
     bench.ask(Command.COMMIT, b"\x01" + record[-4:] + bytes(4), sequence)
-    bench.part = QuietPart()
+    bench.part = part_of_the_vectors()
     bench.start()
     assert bench.part.fittings[Ear.LEFT].gain_65_db == (10.0,) * 11
     assert bench.part.fittings[Ear.RIGHT] == unfitted(Ear.RIGHT)

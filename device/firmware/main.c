@@ -7,16 +7,13 @@
 #include "board.h"
 #include "cortex_m.h"
 #include "model.h"
-#include "neuroamp/neuroamp.h"
+#include "service.h"
 
 #include <string.h>
 
-#define EAR NEUROAMP_LEFT
 #define FULL_SCALE 2147483648.0f
 /* The largest float below full scale: more does not fit a sample. */
 #define LOUDEST 2147483520.0f
-/* Sound pressure at full scale, pascals: 120 dB SPL for an RMS of full scale. */
-#define FULL_SCALE_PA 20.0f
 
 enum {
     WATCHDOG_MS = 500,
@@ -25,28 +22,28 @@ enum {
 
 extern const uint8_t firmware_model[]; /* image.S */
 
-static _Alignas(NEUROAMP_ALIGNMENT) uint8_t chain_memory[NEUROAMP_CHAIN_BYTES];
-static neuroamp *chain; /* null: the aid is silent */
+static _Alignas(NEUROAMP_ALIGNMENT) uint8_t aid_memory[NEUROAMP_AID_BYTES];
+static neuroamp_aid *aid;
 static int32_t capture[2 * NEUROAMP_HOP], playback[2 * NEUROAMP_HOP];
 static volatile uint32_t hops; /* heard since the start */
 
 static uint8_t serial_bytes[SERIAL_BYTES];
-static volatile uint32_t serial_received; /* count; written by the serial interrupt alone */
-static uint32_t serial_taken;             /* count; written by the main loop alone */
+static volatile uint32_t serial_received; /* a count; written by the serial interrupt alone */
+static volatile uint32_t serial_taken;    /* a count; written by the main loop alone */
 
 /* --- Interrupts. --- */
 
 /* One hop: a half of the double buffer is full, and the same half has been played. */
 void firmware_audio(unsigned half) {
-    float sound_pa[NEUROAMP_HOP];
+    float sound[NEUROAMP_HOP];
     const int32_t *in = capture + half * NEUROAMP_HOP;
     int32_t *out = playback + half * NEUROAMP_HOP;
     for (size_t i = 0; i < NEUROAMP_HOP; i++) {
-        sound_pa[i] = (float)in[i] * (FULL_SCALE_PA / FULL_SCALE);
+        sound[i] = (float)in[i] / FULL_SCALE;
     }
-    neuroamp_process(chain, sound_pa, sound_pa, NEUROAMP_HOP);
+    neuroamp_aid_process(aid, sound, sound, sound, sound, NEUROAMP_HOP); /* the ear it has */
     for (size_t i = 0; i < NEUROAMP_HOP; i++) {
-        const float sample = sound_pa[i] * (FULL_SCALE / FULL_SCALE_PA);
+        const float sample = sound[i] * FULL_SCALE;
         out[i] = (int32_t)(sample > LOUDEST ? LOUDEST : sample < -LOUDEST ? -LOUDEST : sample);
     }
     hops++;
@@ -61,25 +58,51 @@ void firmware_serial(uint8_t byte) {
     }
 }
 
-/* --- The main loop. --- */
+/* --- The start. --- */
 
-static void serve_link(void) { serial_taken = serial_received; }
-
-/* The stored fitting, or none that amplifies. */
-static neuroamp_fitting stored_fitting(void) {
-    neuroamp_fitting fitting;
-    memset(&fitting, 0, sizeof fitting);
-    board_flash_read(0, (uint8_t *)&fitting, sizeof fitting);
-    return fitting;
+static uint64_t clock(void *context) {
+    (void)context;
+    return board_ticks();
 }
 
 static neuroamp_status start_aid(void) {
-    const neuroamp_fitting fitting = stored_fitting();
-    return neuroamp_init(chain_memory, sizeof chain_memory, firmware_model, NEUROAMP_MODEL_BYTES,
-                         EAR, &fitting, &chain);
+    const neuroamp_fitting fitting = service_stored_fitting(FIRMWARE_EAR);
+    neuroamp_calibration calibration;
+    const int is_calibrated = service_stored_calibration(FIRMWARE_EAR, &calibration);
+    const neuroamp_aid_ear ear = {&fitting, is_calibrated ? &calibration : NULL};
+    const int is_right = FIRMWARE_EAR == NEUROAMP_RIGHT;
+    const neuroamp_status status =
+        neuroamp_aid_init(aid_memory, sizeof aid_memory, firmware_model, NEUROAMP_MODEL_BYTES,
+                          is_right ? NULL : &ear, is_right ? &ear : NULL, &aid);
+    if (status == NEUROAMP_OK) {
+        const uint64_t ticks = (uint64_t)board_tick_hz() * NEUROAMP_HOP / NEUROAMP_SAMPLE_RATE_HZ;
+        neuroamp_aid_set_clock(aid, clock, NULL, ticks); /* a hop that took longer is late */
+        neuroamp_aid_use_whole_hops(aid, 1);
+    }
+    return status;
 }
 
-/* Appends "name value\n" to a text of which `end` is the end; returns the new end. */
+/* --- The main loop. --- */
+
+/* The bytes that have come, in the order in which they came. */
+static void serve_link(void) {
+    const uint32_t from = serial_taken % SERIAL_BYTES;
+    const uint32_t waiting = serial_received - serial_taken;
+    const uint32_t count = waiting < SERIAL_BYTES - from ? waiting : SERIAL_BYTES - from;
+    service_run(serial_bytes + from, count);
+    serial_taken += count;
+}
+
+/* Sleeps unless a byte came meanwhile; an interrupt ends the sleep although it is served after. */
+static void sleep(void) {
+    disable_interrupts();
+    if (serial_received == serial_taken) {
+        board_sleep();
+    }
+    enable_interrupts();
+}
+
+/* Appends "name value\n" to a text that ends at `end`; returns the new end. */
 static char *append_line(char *end, const char *name, uint32_t value) {
     char digits[10];
     size_t count = 0;
@@ -99,32 +122,41 @@ static char *append_line(char *end, const char *name, uint32_t value) {
     return end;
 }
 
-/* Where the audio has an end, what the run was like. */
+/* Where the audio has an end: what the run was like. */
 static void end_run(void) {
-    char report[128];
-    char *end = append_line(report, "hops", hops);
-    end = append_line(end, "missed steps", (uint32_t)neuroamp_get_counts(chain).missed_steps);
+    char text[160];
+    neuroamp_aid_report report;
+    memset(&report, 0, sizeof report);
+    neuroamp_aid_read(aid, FIRMWARE_EAR, &report);
+    char *end = append_line(text, "hops", (uint32_t)report.hops);
+    end = append_line(end, "late hops", (uint32_t)report.late_hops);
+    end = append_line(end, "missed steps", (uint32_t)report.counts.missed_steps);
     end = append_line(end, "stack used", stack_used());
     append_line(end, "stack size", stack_size());
-    board_end(report);
+    board_end(text);
 }
 
 int main(void) {
     const int is_whole = board_start();
+    service_open_settings();
     const neuroamp_status status = start_aid();
-    if (is_whole && status == NEUROAMP_OK) {
+    if (status != NEUROAMP_OK) {
+        board_end(neuroamp_status_text(status));
+    }
+    service_start(aid, FIRMWARE_EAR);
+    if (is_whole) {
         const board_audio audio = {capture, playback, NEUROAMP_HOP, NEUROAMP_SAMPLE_RATE_HZ};
         board_audio_start(&audio);
     }
     board_watchdog_start(WATCHDOG_MS);
     enable_interrupts();
-    for (uint32_t fed_at = hops - 1; !board_is_over();) {
+    for (uint32_t fed_at = hops; !board_is_over();) {
         serve_link();
-        if (hops != fed_at || chain == NULL) {
+        if (hops != fed_at || !is_whole) {
             fed_at = hops;
             board_watchdog_feed();
         }
-        board_sleep();
+        sleep();
     }
     end_run();
 }

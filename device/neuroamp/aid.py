@@ -121,6 +121,28 @@ def load_aid() -> tuple[Any, Any]:
     return ffi, library
 
 
+def aid_memory_bytes(data: bytes, ears: int) -> int:
+    """Memory in bytes, on this machine, of an aid of the whole `.nam` file `data`.
+
+    Unlike an aid itself, it can be asked of a file that is packed for another processor.
+
+    Args:
+        data: the file.
+        ears: 1 or 2.
+
+    Raises:
+        NeuroampError: the core was not built, or it refuses the file.
+    """
+    ffi, library = load_aid()
+    block, model = aligned_block(len(data))
+    ffi.memmove(model, data, len(data))
+    size = int(library.neuroamp_aid_size(model, len(data), ears))
+    if size == 0:
+        check_status(library.neuroamp_check_model(model, len(data), ffi.NULL))
+    del block  # it had to live until here
+    return size
+
+
 @dataclasses.dataclass(frozen=True)
 class EarReport:
     """What one ear of an aid does now.

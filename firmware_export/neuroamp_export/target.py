@@ -13,8 +13,9 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+from neuroamp import __version__
+from neuroamp.aid import aid_memory_bytes
 from neuroamp.core_file import NET, PARTS, SECTIONS, SLOTS, read_sections
-from neuroamp.engines.native import core_memory_bytes
 from neuroamp.errors import NeuroampError
 from neuroamp.model_file import ModelInfo, parse_metadata
 from neuroamp.profile import Profile
@@ -33,7 +34,7 @@ CODE_BYTES = 48_000
 """Most that the firmware takes of flash besides the model; its build keeps to it."""
 
 WORKING_BYTES = 32_000
-"""Most that the firmware takes of RAM besides chain and audio buffers, its stack included;
+"""Most that the firmware takes of RAM besides aid and audio buffers, its stack included;
 likewise."""
 
 SAMPLE_BYTES = 4
@@ -72,15 +73,15 @@ class Image:
         target: one of `TARGETS`.
         source: where the model came from, for the header.
         model: the packed `.nam` file.
-        chain_bytes: RAM of one ear's chain; a 32-bit processor takes a little less, for the
-            pointers in it are half as long.
+        aid_bytes: RAM of one ear's chain with what is around it; a 32-bit processor takes a little
+            less, for the pointers in it are half as long.
         weight_bytes: share of `model` that is the net's weights.
     """
 
     target: str
     source: str
     model: bytes
-    chain_bytes: int
+    aid_bytes: int
     weight_bytes: int
 
     @property
@@ -99,8 +100,8 @@ class Image:
 
     @property
     def ram_bytes(self) -> int:
-        """RAM of the whole firmware, at most: the chain, two double buffers, all the rest."""
-        return self.chain_bytes + 4 * self.profile.hop * SAMPLE_BYTES + WORKING_BYTES
+        """RAM of the whole firmware, at most: the aid, two double buffers, all the rest."""
+        return self.aid_bytes + 4 * self.profile.hop * SAMPLE_BYTES + WORKING_BYTES
 
     @property
     def info(self) -> ModelInfo:
@@ -117,10 +118,12 @@ class Image:
         profile = self.profile
         numbers = {
             "MODEL_BYTES": len(self.model),
-            "CHAIN_BYTES": self.chain_bytes,
+            "AID_BYTES": self.aid_bytes,
             "SAMPLE_RATE_HZ": profile.sample_rate_hz,
             "HOP": profile.hop,
-            "DELAY_SAMPLES": profile.delay_samples,
+            # The firmware brings whole hops, and its chain is a hop earlier for it.
+            "DELAY_SAMPLES": profile.delay_samples - profile.hop,
+            "HAS_NET": int(bool(self.info.states)),
         }
         lines = [
             f"/* Written by `neuroamp export --target {self.target}` from {self.source}. */",
@@ -128,7 +131,8 @@ class Image:
             "#define NEUROAMP_MODEL_H",
             "",
             f'#define NEUROAMP_TARGET "{self.target}"',
-            f'#define NEUROAMP_MODEL_NAME "{self.info.name}"',
+            f'#define NEUROAMP_PROFILE_NAME "{profile.name}"',
+            f'#define NEUROAMP_VERSION "{__version__}"',
             *(f"#define NEUROAMP_{name} {value}" for name, value in numbers.items()),
             "",
             "#endif",
@@ -194,7 +198,7 @@ def make_image(data: bytes, target: str, source: str) -> Image:
         for identifier, section in read_sections(model, source).items()
         if identifier >= min(SLOTS.values()) and identifier % 0x100 == PARTS["weights"]
     )
-    return Image(target, source, model, core_memory_bytes(model), weights)
+    return Image(target, source, model, aid_memory_bytes(model, ears=1), weights)
 
 
 def read_board(name: str) -> Board:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import cffi
 import numpy as np
 import pytest
-from neuroamp.engines.native import NativeChain
+from neuroamp.engines.native import NativeChain, library_path
 from neuroamp.errors import NeuroampError
 from neuroamp.fitting import Fitting
+from neuroamp.link.records import Calibration
 from neuroamp.released import find_model
 from neuroamp_export.target import CODE_BYTES
 from neuroamp_host.firmware import emulator as emulators
 from neuroamp_host.firmware.build import CROSS, LIMITS, Firmware
-from neuroamp_host.firmware.emulator import FULL_SCALE, FULL_SCALE_PA
+from neuroamp_host.firmware.emulator import FULL_SCALE, calibration_of, store_settings
 from numpy.typing import NDArray
 
 from .conftest import EMULATED
@@ -27,11 +30,36 @@ STACK_RESERVE = 0.1
 """Share of the stack that no run may have touched."""
 
 
+FADE_IN_S = 1.0
+
+
+def pressures_at_full_scale(calibration: Calibration) -> tuple[np.float32, np.float32]:
+    """Pascals that read as full scale, and full scales that give a pascal, as the core has them."""
+    ffi = cffi.FFI()
+    ffi.cdef(
+        "typedef struct { int32_t ear; float microphone_pa, receiver_per_pa, ceiling_db_spl; } c;"
+        "int neuroamp_read_calibration(const uint8_t *record, c *calibration);"
+    )
+    found = ffi.new("c *")
+    library = ffi.dlopen(str(library_path()))
+    assert library.neuroamp_read_calibration(calibration.encode(), found) == 0
+    return np.float32(found.microphone_pa), np.float32(found.receiver_per_pa)
+
+
 def on_the_host(samples: NDArray[np.int32], fitting: Fitting) -> NDArray[np.int32]:
-    """What the firmware should give: the native engine between the converters' numbers."""
+    """What the firmware should give: the native engine between the converters' numbers.
+
+    The aid begins silent and fades in; its chain takes whole hops and is a hop earlier.
+    """
     chain = NativeChain(find_model("wear", "native"), fitting)
-    heard = samples.astype(np.float32) * np.float32(FULL_SCALE_PA / FULL_SCALE)
-    out = chain.process(heard) * np.float32(FULL_SCALE / FULL_SCALE_PA)
+    profile = chain.profile
+    microphone_pa, receiver_per_pa = pressures_at_full_scale(calibration_of(fitting.ear))
+    heard = samples.astype(np.float32) * np.float32(1.0 / FULL_SCALE) * microphone_pa
+    after = np.zeros(profile.hop, dtype=np.float32)
+    sound = chain.process(np.concatenate([heard, after]))[profile.hop :]
+    slope = np.float32(1.0) / np.float32(FADE_IN_S * profile.sample_rate_hz)
+    fade = np.minimum(np.cumsum(np.full(sound.size, slope, dtype=np.float32)), np.float32(1.0))
+    out = np.clip(sound * fade * receiver_per_pa, -1.0, 1.0) * np.float32(FULL_SCALE)
     return np.clip(out, -2147483520.0, 2147483520.0).astype(np.int32)
 
 
@@ -74,17 +102,17 @@ def test_ten_seconds_of_noisy_speech_are_the_host_s_bytes(
     tmp_path: Path,
 ) -> None:
     samples = emulators.microphone_samples(noisy_pa, 32)
-    emulators.store_fitting(tmp_path, fitting)
+    store_settings(tmp_path, fitting, calibration_of(fitting.ear))
     run = emulators.process(firmware(board), samples, tmp_path)
     np.testing.assert_array_equal(run.samples, on_the_host(samples, fitting))
     assert np.abs(run.samples).max() > 1e6  # it is sound
     assert run.report["hops"] == samples.size // 32
-    assert run.report["missed steps"] == 0
+    assert run.report["missed steps"] == run.report["late hops"] == 0
     assert run.report["stack used"] <= (1.0 - STACK_RESERVE) * run.report["stack size"]
 
 
 def test_a_firmware_above_a_limit_is_refused(firmware: GetFirmware) -> None:
     built = firmware(EMULATED[0])
-    large = Firmware(built.board, built.image, built.elf, {**LIMITS, "code": LIMITS["code"] + 3})
+    large = dataclasses.replace(built, sizes={**LIMITS, "code": LIMITS["code"] + 3})
     with pytest.raises(NeuroampError, match="3 more than"):
         large.check_limits()

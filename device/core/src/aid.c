@@ -570,7 +570,7 @@ int neuroamp_aid_read_times(const neuroamp_aid *aid, neuroamp_ear ear, neuroamp_
         return 0;
     }
     const unsigned begun = begin_read(aid);
-    *times = found->chain->stats.times[stage];
+    *times = found->chain->stats->times[stage];
     return end_read(aid, begun);
 }
 

@@ -53,6 +53,7 @@ static void layout(neuroamp *chain, na_arena *arena) {
     if (model->shape.layers > 0) {
         na_lstm_layout(&chain->lstm, model, arena);
     }
+    chain->stats = na_take(arena, 1, sizeof(na_stats));
     chain->incoming = na_take(arena, model->profile.hop, sizeof(float));
     chain->outgoing = na_take(arena, model->profile.hop, sizeof(float));
     chain->features = na_take(arena, model->features, sizeof(float));
@@ -152,6 +153,7 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     made->device_ceiling_pa = INPUT_CEILING_PA;
     made->volume = made->wanted_volume = 1.0f;
     layout(made, &arena);
+    memset(made->stats, 0, sizeof *made->stats);
     made->kernel = fastest;
     made->lstm.kernel = na_find_kernel(fastest, found.layout);
     const float step_s = (float)(found.profile.hop * found.profile.hops_per_step) /
@@ -167,7 +169,7 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
 
 void neuroamp_reset(neuroamp *chain) {
     memset(&chain->counts, 0, sizeof chain->counts);
-    na_stats_reset(&chain->stats);
+    na_stats_reset(chain->stats);
     na_forget_sound(chain);
 }
 
@@ -219,7 +221,7 @@ static int run_net(neuroamp *chain) {
 /* Updates what the net asks for on top of the fitting's gain, `net_db`. */
 static void step_net(neuroamp *chain) {
     const na_model *model = &chain->model;
-    const uint64_t start = na_now(&chain->stats);
+    const uint64_t start = na_now(chain->stats);
     if (!run_net(chain)) {
         chain->counts.missed_steps++;
         for (size_t i = 0; i < model->bins; i++) {
@@ -236,7 +238,7 @@ static void step_net(neuroamp *chain) {
             chain->net_db[i] -= chain->prescribed_db[i];
         }
     }
-    na_count_time(&chain->stats, NEUROAMP_NET, start);
+    na_count_time(chain->stats, NEUROAMP_NET, start);
 }
 
 static void update_gains(neuroamp *chain) {
@@ -284,7 +286,7 @@ static void apply_volume(neuroamp *chain, float *samples) {
 
 static void process_hop(neuroamp *chain) {
     const na_model *model = &chain->model;
-    na_stats *stats = &chain->stats;
+    na_stats *stats = chain->stats;
     const uint64_t start = na_now(stats);
     make_finite(chain, chain->incoming, model->profile.hop);
     na_analyse(&chain->transform, chain->incoming);
@@ -386,13 +388,13 @@ neuroamp_status neuroamp_use_kernel(neuroamp *chain, neuroamp_kernel kernel) {
 neuroamp_kernel neuroamp_kernel_in_use(const neuroamp *chain) { return chain->kernel; }
 
 void neuroamp_set_clock(neuroamp *chain, neuroamp_clock clock, void *context, uint64_t deadline) {
-    chain->stats.clock = clock;
-    chain->stats.context = context;
-    chain->stats.deadline = deadline;
+    chain->stats->clock = clock;
+    chain->stats->context = context;
+    chain->stats->deadline = deadline;
 }
 
 neuroamp_counts neuroamp_get_counts(const neuroamp *chain) { return chain->counts; }
 
 const neuroamp_times *neuroamp_get_times(const neuroamp *chain, neuroamp_stage stage) {
-    return (unsigned)stage < NEUROAMP_STAGES ? &chain->stats.times[stage] : NULL;
+    return (unsigned)stage < NEUROAMP_STAGES ? &chain->stats->times[stage] : NULL;
 }

@@ -14,7 +14,7 @@ struct neuroamp {
     neuroamp_fitting fitting;
     neuroamp_kernel kernel;
     neuroamp_counts counts;
-    na_stats stats;
+    na_stats *stats; /* apart: it is large, and the chain is laid out on a stack once */
     na_transform transform;
     na_wdrc wdrc;
     na_lstm lstm;

@@ -23,10 +23,11 @@ from neuroamp.recording import (
 from neuroamp.released import DEFAULT_MODEL, find_model
 from neuroamp.units import level_db_spl
 from neuroamp_export.target import make_image, read_board
+from numpy.typing import NDArray
 
-from neuroamp_host.commands.process import split_source
 from neuroamp_host.firmware import emulator
 from neuroamp_host.firmware.build import Firmware, build
+from neuroamp_host.listener_options import split_source
 from neuroamp_host.prescription.fit import DEFAULT_MPO_DB_SPL, make_fitting
 
 
@@ -46,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=DEFAULT_MODEL,
             metavar="PATH|NAME",
             help=f".nam file or released model (default: {DEFAULT_MODEL})",
+        )
+        action.add_argument(
+            "--ear",
+            choices=[ear.value for ear in Ear],
+            default=Ear.LEFT.value,
+            help="which ear the aid is for (default: left)",
         )
         action.add_argument(
             "--out",
@@ -91,7 +98,8 @@ def run(options: argparse.Namespace) -> int:
     board = read_board(options.board)
     source = find_model(options.model, "native")
     image = make_image(read_core_file(source)[1], board.target, source.name)
-    firmware = build(board, image, options.out or Path("out/firmware") / board.name)
+    out = options.out or Path("out/firmware") / board.name
+    firmware = build(board, image, out, Ear(options.ear))
     print(firmware.report())
     firmware.check_limits()
     if options.action == "run":
@@ -100,40 +108,40 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, firmware: Firmware) -> None:
-    """The left ear's recording through the emulated firmware; prints what came of it."""
+    """A recording through the emulated firmware; prints what came of it."""
     target = check_output_path(options.output)
     listener = load_listener(*split_source(options.audiogram))
-    fitting = make_fitting(
-        listener.ear(Ear.LEFT), Ear.LEFT, options.rule, mpo_db_spl=options.mpo_db_spl
-    )
+    ear = firmware.ear
+    fitting = make_fitting(listener.ear(ear), ear, options.rule, mpo_db_spl=options.mpo_db_spl)
     recording = read_recording(options.input, options.full_scale_db_spl)
     if options.input_level is not None:
         recording = at_level(recording, options.input_level)
     profile = firmware.image.profile
     rate, samples = recording.sample_rate_hz, recording.sound_pa.shape[-1]
-    sound = resample(recording.sound_pa[0], rate, profile.sample_rate_hz)
-    padded = np.pad(sound, (0, profile.delay_samples))
+    heard = recording.sound_pa[-1 if ear is Ear.RIGHT else 0]
+    sound = resample(heard, rate, profile.sample_rate_hz)
+    delay = firmware.delay_samples
+    padded = np.pad(sound, (0, delay))
     with tempfile.TemporaryDirectory() as folder:
-        emulator.store_fitting(Path(folder), fitting)
+        emulator.store_settings(Path(folder), fitting, emulator.calibration_of(ear))
         done = emulator.process(
             firmware, emulator.microphone_samples(padded, profile.hop), Path(folder)
         )
-    out = done.sound_pa[profile.delay_samples :][: sound.size]
-    heard = resample(out, profile.sample_rate_hz, rate, samples)
-    output = dataclasses.replace(recording, sound_pa=heard[None])
+    out = resample(done.sound_pa[delay:][: sound.size], profile.sample_rate_hz, rate, samples)
+    output = dataclasses.replace(recording, sound_pa=out[None])
     note = write_recording(target, output, options.full_scale_db_spl)
-    _print_run(firmware, recording, output, done)
+    _print_run(firmware, heard, output, done)
     for text in filter(None, (recording.note, note)):
         print(f"note: {text}.")
     print(f"wrote {target}")
 
 
 def _print_run(
-    firmware: Firmware, recording: Recording, output: Recording, done: emulator.Run
+    firmware: Firmware, heard: NDArray[np.float64], output: Recording, done: emulator.Run
 ) -> None:
-    seconds = recording.sound_pa.shape[-1] / recording.sample_rate_hz
-    print(f"emulated {seconds:.1f} s of sound on {firmware.board.machine}, left ear:")
-    print(f"  input    {level_db_spl(recording.sound_pa[0]):8.1f} dB SPL")
+    seconds = heard.size / output.sample_rate_hz
+    print(f"emulated {seconds:.1f} s of sound on {firmware.board.machine}:")
+    print(f"  input    {level_db_spl(heard):8.1f} dB SPL")
     print(f"  output   {level_db_spl(output.sound_pa):8.1f} dB SPL")
     print(f"  missed   {done.report['missed steps']:8d} steps of the net")
     print(f"  stack    {done.report['stack used']:8d} of {done.report['stack size']} bytes used")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from neuroamp.audiogram import Ear
 from neuroamp.errors import NeuroampError
 from neuroamp_export.target import Board, Image
 
@@ -37,14 +38,22 @@ class Firmware:
     Attributes:
         board: what it was built for.
         image: the model in it.
+        ear: which ear it is for.
         elf: the program with its symbols.
         sizes: bytes by kind, the keys of `PARTS`.
     """
 
     board: Board
     image: Image
+    ear: Ear
     elf: Path
     sizes: dict[str, int]
+
+    @property
+    def delay_samples(self) -> int:
+        """Of its sound, the converters' double buffer apart: it is a hop earlier than a chain
+        that takes any number of samples."""
+        return self.image.profile.delay_samples - self.image.profile.hop
 
     def report(self) -> str:
         """The sizes as lines of text."""
@@ -52,7 +61,9 @@ class Firmware:
             f"  {kind:<9}{size / KILOBYTE:8.1f} kB of {LIMITS[kind] / KILOBYTE:.0f} kB"
             for kind, size in self.sizes.items()
         ]
-        return "\n".join([f"firmware for {self.board.name} ({self.board.target}):", *rows])
+        return "\n".join(
+            [f"firmware for {self.board.name} ({self.board.target}), {self.ear.value} ear:", *rows]
+        )
 
     def check_limits(self) -> None:
         """Refuses a firmware above one of `LIMITS`.
@@ -72,13 +83,14 @@ class Firmware:
             )
 
 
-def build(board: Board, image: Image, out: Path) -> Firmware:
+def build(board: Board, image: Image, out: Path, ear: Ear = Ear.LEFT) -> Firmware:
     """Compiles and links the firmware of a board around a model image.
 
     Args:
         board: under device/firmware/boards.
         image: the model, for the board's processor.
         out: folder for what is built; only what changed is built again.
+        ear: which ear the aid is for.
 
     Raises:
         NeuroampError: the image does not fit the board, this is no checkout, the cross compiler is
@@ -94,22 +106,24 @@ def build(board: Board, image: Image, out: Path) -> Firmware:
         raise NeuroampError(
             f"{' and '.join(missing)} cannot be found; install the Debian packages {PACKAGES}."
         )
-    image.write(out / "model")
+    model, built = out.resolve() / "model", out.resolve() / ear.value
+    image.write(model)
     command = [
         "make",
         "--silent",
         f"--directory={FOLDER}",
         f"--jobs={os.cpu_count()}",
         f"BOARD={board.name}",
-        f"OUT={out.resolve()}",
+        f"EAR={ear.value}",
+        f"MODEL={model}",
+        f"OUT={built}",
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise NeuroampError(
             f"the firmware for {board.name} was not built: {done.stderr.strip()[-2000:]}"
         )
-    elf = out / "firmware.elf"
-    return Firmware(board, image, elf, read_map(out / "firmware.map"))
+    return Firmware(board, image, ear, built / "firmware.elf", read_map(built / "firmware.map"))
 
 
 def read_map(path: Path) -> dict[str, int]:

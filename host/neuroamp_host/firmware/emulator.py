@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
+import zlib
 from pathlib import Path
 
 import numpy as np
-from neuroamp.engines.native import EARS, FITTING_FIELDS
+from neuroamp.audiogram import Ear
 from neuroamp.errors import NeuroampError
-from neuroamp.fitting import Fitting
+from neuroamp.fitting import MPO_RANGE_DB_SPL, Fitting
+from neuroamp.link.records import Calibration, FittingRecord
 from numpy.typing import NDArray
 
 from neuroamp_host.firmware.build import Firmware
@@ -22,9 +22,15 @@ from neuroamp_host.firmware.build import Firmware
 QEMU = "qemu-system-arm"
 PACKAGES = QEMU
 FLASH_BYTES = 64 * 1024
+FLASH_UNIT = 4096
+SLOT = struct.Struct("<4sHHII12xI")
+
 FULL_SCALE = 2.0**31
+FULL_SCALE_DB_SPL = 120.0
+"""Level that the emulated converters read, and give, with an RMS of full scale, dB SPL."""
+
 FULL_SCALE_PA = 20.0
-"""Sound pressure that the emulated converters read, and give, at full scale, pascals."""
+"""The same as a sound pressure, pascals."""
 
 MICROPHONE, RECEIVER, FLASH = "in.pcm", "out.pcm", "flash.bin"
 POWER_CUT_EXIT = 3
@@ -37,7 +43,7 @@ class Run:
 
     Attributes:
         samples: of the receiver, int32, full scale at 2^31.
-        report: its last words: hops, missed steps, stack used, stack size.
+        report: its last words: hops, late hops, missed steps, stack used, stack size.
     """
 
     samples: NDArray[np.int32]
@@ -56,16 +62,35 @@ def microphone_samples(sound_pa: NDArray[np.float64], hop: int) -> NDArray[np.in
     return np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype(np.int32)
 
 
-def erase_flash(folder: Path) -> None:
-    """Makes a settings memory in which nothing is stored."""
-    (folder / FLASH).write_bytes(b"\xff" * FLASH_BYTES)
+def calibration_of(ear: Ear) -> Calibration:
+    """What is true of the emulated converters."""
+    highest = MPO_RANGE_DB_SPL[1]
+    return Calibration(ear, FULL_SCALE_DB_SPL, FULL_SCALE_DB_SPL, highest, by="emulator")
 
 
-def store_fitting(folder: Path, fitting: Fitting) -> None:
-    """Makes a settings memory that holds one fitting."""
-    rows = [np.ravel(getattr(fitting, name)) for name in FITTING_FIELDS]
-    record = struct.pack("<i", EARS[fitting.ear]) + np.concatenate(rows).astype("<f4").tobytes()
-    (folder / FLASH).write_bytes(record.ljust(FLASH_BYTES, b"\xff"))
+def store_settings(folder: Path, fitting: Fitting | None, calibration: Calibration | None) -> None:
+    """Makes a settings memory as docs/serial-protocol.md lays it out; None: nothing of the kind."""
+    memory = bytearray(b"\xff" * FLASH_BYTES)
+    if fitting is not None:
+        model_slot = bytes(16)
+        payload = _of_ears(FittingRecord(fitting).encode(), fitting.ear) + model_slot
+        memory[: SLOT.size + len(payload)] = _slot(0, payload)
+    if calibration is not None:
+        payload = _of_ears(calibration.encode(), calibration.ear)
+        start = 2 * FLASH_UNIT  # behind the fittings' two slots
+        memory[start : start + SLOT.size + len(payload)] = _slot(1, payload)
+    (folder / FLASH).write_bytes(memory)
+
+
+def _of_ears(record: bytes, ear: Ear) -> bytes:
+    return b"".join(record if ear is side else bytes(len(record)) for side in (Ear.LEFT, Ear.RIGHT))
+
+
+def _slot(store: int, payload: bytes) -> bytes:
+    """The first write to a store."""
+    head = SLOT.pack(b"NAst", 1, store, 1, len(payload), 0)
+    crc = zlib.crc32(head[:-4] + payload)
+    return SLOT.pack(b"NAst", 1, store, 1, len(payload), crc) + payload
 
 
 def command(firmware: Firmware, *arguments: str, serial: str = "null") -> list[str]:
@@ -136,16 +161,62 @@ def process(
     return Run(np.fromfile(folder / RECEIVER, dtype="<i4"), report)
 
 
-@contextlib.contextmanager
-def powered(words: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """The emulator running in the background; at the end its power is cut."""
-    running = subprocess.Popen(
-        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        yield running
-    finally:
-        running.kill()
-        running.wait()
-        if running.stdout:
-            running.stdout.close()
+class Emulator:
+    """The firmware running in the background, its serial port at hand.
+
+    with Emulator(firmware, folder, "flash=flash.bin", "paced") as running:
+        DeviceClient(running.port)
+
+    At the end, or by `cut_power`, it is killed: nothing is finished or written back.
+    """
+
+    def __init__(self, firmware: Firmware, folder: Path, *arguments: str) -> None:
+        """Starts it.
+
+        Args:
+            firmware: for an emulated board.
+            folder: where its files are, the settings memory among them.
+            arguments: as `command`.
+
+        Raises:
+            NeuroampError: as `command`, or the emulator did not start.
+        """
+        self._process = subprocess.Popen(
+            command(firmware, *arguments, serial="pty"),
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        said = ""
+        for line in self._process.stdout:
+            said += line
+            found = re.search(r"char device redirected to (\S+)", line)
+            if found:
+                self.port = found[1]
+                return
+        self.cut_power()
+        raise NeuroampError(f"{QEMU} did not start ({said.strip()}); report this as a fault.")
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cut_power()
+
+    def cut_power(self) -> None:
+        """Kills the emulator, wherever it is."""
+        self._process.kill()
+        self.wait()
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Waits for the end; returns the exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it goes on.
+        """
+        code = self._process.wait(timeout_s)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        return code

@@ -55,7 +55,8 @@ def measure(firmware: Firmware) -> dict[str, Any]:
     profile = firmware.image.profile
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        emulator.store_fitting(folder, make_fitting(BISGAARD["N3"], Ear.LEFT))
+        fitting = make_fitting(BISGAARD["N3"], Ear.LEFT)
+        emulator.store_settings(folder, fitting, emulator.calibration_of(Ear.LEFT))
         samples = emulator.microphone_samples(_noisy_speech_pa(), profile.hop)
         counts = count(firmware, samples, folder)
     return {

@@ -155,6 +155,10 @@ void board_serial_write(const uint8_t *bytes, size_t count) {
     }
 }
 
+int board_was_watchdog(void) { return 0; }
+
+const char *board_serial_number(void) { return "emulated"; }
+
 size_t board_flash_unit(void) { return FLASH_UNIT; }
 
 int board_flash_read(uint32_t address, uint8_t *bytes, size_t count) {
@@ -219,17 +223,16 @@ void board_watchdog_feed(void) {
 }
 
 void board_sleep(void) {
-    if (is_paced) {
+    if (is_paced || audio.frames == 0) {
         __asm__ volatile("wfi");
-    } else if (audio.frames != 0) {
+    } else {
         interrupt_pend(AUDIO_INTERRUPT);
-        __asm__ volatile("dsb\nisb" ::: "memory");
     }
 }
 
 int board_is_over(void) { return is_over; }
 
-void board_end(const char *report) {
+_Noreturn void board_end(const char *report) {
     semihosting_print(report);
     semihosting_exit(0);
 }

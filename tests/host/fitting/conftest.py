@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from neuroamp.audiogram import Ear
 from neuroamp.link.codes import EventCode, ObjectKind, Output, Program, Source
 from neuroamp.link.messages import Applied, Ears, Event, Greeting, Identity, Levels
-from neuroamp.link.records import FittingRecord, TimesRecord
+from neuroamp.link.records import FittingRecord, TimesRecord, seal_of
 from neuroamp.times import Stage, Times
 from neuroamp_host.fitting.client import NoAnswerError, PortError
 from neuroamp_host.fitting.page.server import make_app
@@ -36,6 +36,7 @@ class FakeDevice:
         self.output = Output.SOUNDS
         self.volume_db = 0.0
         self.plugged = True
+        self.calibrated = True
         self.done: list[str] = []
         self.fail_at: str | None = None
         self.gain_error_db = 0.0
@@ -50,6 +51,8 @@ class FakeDevice:
 
 class FakeClient:
     """`DeviceClient` by its methods, on a `FakeDevice`."""
+
+    port = PORT
 
     def __init__(self, device: FakeDevice) -> None:
         self.device = device
@@ -117,11 +120,11 @@ class FakeClient:
             source=Source.UNFITTED if record is None else source,
             program=Program.EVERYDAY,
             output=device.output,
-            calibrated=True,
-            crc=0 if record is None else hash(record) & 0xFFFFFFFF,
+            calibrated=device.calibrated,
+            crc=0 if record is None else seal_of(record.encode()),
             trial_left_ms=int(1000 * left_s),
             volume_db=device.volume_db,
-            noise_reduction=1.0,
+            noise_reduction=0.0 if record is None else record.fitting.noise_reduction,
             mpo_db_spl=90.0 if record is None else record.fitting.mpo_db_spl,
             gain_65_db=tuple(gain + device.volume_db + device.gain_error_db for gain in gains),
         )
@@ -153,7 +156,7 @@ class FakeClient:
         self.device.trial = {}
         self.device.done.append("panic")
 
-    def volume(self, volume_db: float) -> None:
+    def volume(self, volume_db: float, ears: Ears) -> None:
         self._ask("volume")
         self.device.volume_db = volume_db
 

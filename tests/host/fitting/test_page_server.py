@@ -340,6 +340,24 @@ def test_a_loss_is_noticed_without_a_command(bench, device) -> None:
     assert bench.state()["error"] == ""
 
 
+def test_a_device_that_talks_nonsense_is_lost_not_the_page(bench, device, monkeypatch) -> None:
+    def levels(_: Any) -> Any:
+        raise ValueError("nonsense")
+
+    kind = type(bench.session._client)
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "levels", levels)
+        bench.wait(lambda: bench.session.state.lost)
+        assert "nonsense" in bench.state()["error"]
+    bench.wait(lambda: bench.session.state.connected)
+
+
+def test_an_uncalibrated_ear_is_said(bench) -> None:
+    assert bench.state()["uncalibrated"] == []
+    bench.device.calibrated = False
+    bench.wait(lambda: bench.state()["uncalibrated"] == ["left", "right"])
+
+
 def test_another_device_is_not_fitted_by_mistake(bench, device) -> None:
     shown = bench.state()["identity"]["key"]
     device.plugged = False

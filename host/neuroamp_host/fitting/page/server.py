@@ -18,11 +18,12 @@ from neuroamp.audiogram import STANDARD_FREQUENCIES_HZ
 from neuroamp.errors import NeuroampError
 from neuroamp.link.codes import VOLUME_RANGE_DB
 
+from neuroamp_host.fitting.client import DeviceClient
 from neuroamp_host.fitting.page import desk
 from neuroamp_host.fitting.page.actions import commit_plans, revert, try_plans
 from neuroamp_host.fitting.page.guard import Guard, as_sentence
 from neuroamp_host.fitting.page.report import report_html
-from neuroamp_host.fitting.page.session import Client, DeviceSession
+from neuroamp_host.fitting.page.session import DeviceSession
 from neuroamp_host.fitting.page.shown import (
     key_of,
     levels_as_json,
@@ -153,7 +154,7 @@ def make_app(session: DeviceSession, token: str | None = None) -> Guard:
     @app.post("/api/volume")
     def volume(body: Posted) -> Json:
         volume_db = desk.number(body.get("db"), "the volume in dB", VOLUME_RANGE_DB)
-        run(lambda client: client.volume(volume_db))
+        run(lambda client: client.volume(volume_db, client.greeting.ears))
         return {"message": f"Volume {volume_db:+g} dB, until the device starts again."}
 
     @app.post("/api/audiogram-file")
@@ -192,21 +193,21 @@ def make_app(session: DeviceSession, token: str | None = None) -> Guard:
                 return Response((STATIC / name).read_bytes(), media_type=kind)
         raise NeuroampError(f"the page has no file {name[:80]!r}; open the page at '/'.")
 
-    def run(act: Callable[[Client], Any], urgent: bool = False) -> Any:
+    def run(act: Callable[[DeviceClient], Any], urgent: bool = False) -> Any:
         """Runs `act` on the line, then reads what is shown anew."""
 
-        def whole(client: Client) -> Any:
+        def whole(client: DeviceClient) -> Any:
             result = act(client)
             session.refresh(client)
             return result
 
         return session.call(whole, urgent)
 
-    def on_device(body: Json, act: Callable[[Client], str]) -> Json:
+    def on_device(body: Json, act: Callable[[DeviceClient], str]) -> Json:
         """Runs a command on the device that the page shows, and on no other."""
         meant = body.get("device")
 
-        def checked(client: Client) -> str:
+        def checked(client: DeviceClient) -> str:
             there = key_of(client.identify())
             if meant is not None and meant != there:
                 raise NeuroampError(

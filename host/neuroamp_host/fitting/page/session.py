@@ -15,16 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from neuroamp.audiogram import Ear
 from neuroamp.errors import NeuroampError
-from neuroamp.link.codes import ObjectKind, Source
-from neuroamp.link.messages import Applied, Ears, Event, Greeting, Identity, Levels
+from neuroamp.link.codes import Source
+from neuroamp.link.messages import Applied, Event, Greeting, Identity, Levels
 from neuroamp.link.records import FittingRecord, TimesRecord
 from neuroamp.times import Stage
 
-from neuroamp_host.fitting.client import LinkError, RefusedError, SessionLostError
+from neuroamp_host.fitting.client import (
+    DeviceClient,
+    LinkError,
+    RefusedError,
+    SessionLostError,
+)
 
 LEVELS_EVERY_S = 0.15
 STATE_EVERY_S = 0.5
@@ -44,56 +49,6 @@ class Job:
     number: int
     act: Callable[[Any], Any] = dataclasses.field(compare=False)
     done: Future[Any] = dataclasses.field(compare=False)
-
-
-class Client(Protocol):
-    """What the page needs of `neuroamp_host.fitting.client.DeviceClient`."""
-
-    @property
-    def greeting(self) -> Greeting:
-        """The device's ears; another object where the session had to be begun anew."""
-
-    def identify(self) -> Identity:
-        """Who the device is."""
-
-    def read_record(self, ear: Ear, which: ObjectKind = ObjectKind.STORED) -> FittingRecord | None:
-        """The stored fitting; None where there is none."""
-
-    def stage(self, fitting: FittingRecord) -> FittingRecord:
-        """Sends a fitting without effect, and reads it back."""
-
-    def try_staged(self, ears: Ears, seconds: int) -> None:
-        """Plays what is staged for some seconds."""
-
-    def commit(self, ears: Ears) -> int:
-        """Stores what is staged, all ears or none."""
-
-    def revert(self, ears: Ears) -> Ears:
-        """Ends trials; the ears that had one."""
-
-    def applied(self, ear: Ear) -> Applied:
-        """What is in force."""
-
-    def levels(self) -> dict[Ear, Levels]:
-        """Levels of the last moment."""
-
-    def times(self, stage: Stage = Stage.FRAME) -> TimesRecord:
-        """Times of a stage."""
-
-    def events(self, first: int = 0) -> list[tuple[int, Event]]:
-        """Numbers and events from a number on."""
-
-    def mute(self, on: bool) -> None:
-        """Mutes or unmutes."""
-
-    def panic(self) -> None:
-        """Silence now."""
-
-    def volume(self, volume_db: float) -> None:
-        """Sets the volume of all ears."""
-
-    def close(self) -> None:
-        """Gives the port back."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +93,7 @@ class DeviceSession:
     may be called from any thread.
     """
 
-    def __init__(self, connect: Callable[[str], Client], port: str = "") -> None:
+    def __init__(self, connect: Callable[[str], DeviceClient], port: str = "") -> None:
         """Begins to look for the device, in a thread of its own.
 
         Args:
@@ -150,7 +105,7 @@ class DeviceSession:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[str], None]] = []
-        self._client: Client | None = None
+        self._client: DeviceClient | None = None
         self._closing = False
         self.state = DeviceState(port=port)
         self.levels: dict[Ear, Levels] = {}
@@ -175,7 +130,7 @@ class DeviceSession:
 
         return end
 
-    def call(self, act: Callable[[Client], Result], urgent: bool = False) -> Result:
+    def call(self, act: Callable[[DeviceClient], Result], urgent: bool = False) -> Result:
         """Runs `act` on the line, an urgent one before all that wait, and returns its result.
 
         Raises:
@@ -200,7 +155,7 @@ class DeviceSession:
             LinkError: nothing answers there; the wait for it goes on.
         """
 
-        def leave(_: Client | None) -> None:
+        def leave(_: DeviceClient | None) -> None:
             self._drop()
             self.times = None
             self._publish(DeviceState(port=port))
@@ -208,7 +163,7 @@ class DeviceSession:
 
         self._enqueue(leave).result(ANSWER_WITHIN_S)
 
-    def refresh(self, client: Client) -> None:
+    def refresh(self, client: DeviceClient) -> None:
         """Reads anew what is shown; for the end of a job, in its thread."""
         self._read_state(client, stored_again=True)
 
@@ -234,26 +189,26 @@ class DeviceSession:
     def _run(self) -> None:
         due = dict.fromkeys(("levels", "state", "times"), 0.0)
         every = {"levels": LEVELS_EVERY_S, "state": STATE_EVERY_S, "times": TIMES_EVERY_S}
+        reach_at = 0.0
         while not self._closing:
-            if self._client is None and self.state.port:
-                with contextlib.suppress(LinkError):
-                    self._reach()
             now = time.monotonic()
-            wait = REOPEN_EVERY_S if self._client is None else max(0.0, min(due.values()) - now)
             try:
-                job = self._jobs.get(timeout=wait)
-            except queue.Empty:
-                pass
-            else:
-                self._do(job)
-                continue
-            if self._client is None:
-                continue
-            for what in [what for what, when in due.items() if when <= now]:
-                due[what] = now + every[what]
-                self._poll(what)
-                if self._client is None or not self._jobs.empty():
-                    break
+                if self._client is None and self.state.port and now >= reach_at:
+                    reach_at = now + REOPEN_EVERY_S
+                    with contextlib.suppress(LinkError):
+                        self._reach()
+                wait = REOPEN_EVERY_S if self._client is None else max(0.0, min(due.values()) - now)
+                with contextlib.suppress(queue.Empty):
+                    self._do(self._jobs.get(timeout=wait))
+                    continue
+                for what in [what for what, when in due.items() if when <= now]:
+                    due[what] = now + every[what]
+                    self._poll(what)
+                    if not self._jobs.empty():
+                        break
+            except Exception as error:
+                # The line must go on being watched, whatever is wrong with what came over it.
+                self._lost(f"the device cannot be understood ({error!r}); start it again.")
         self._drop()
 
     def _do(self, job: Job) -> None:
@@ -279,7 +234,7 @@ class DeviceSession:
         try:
             self._read_state(client, stored_again=True)
         except LinkError as error:
-            self._lost(error)
+            self._lost(str(error))
             raise
 
     def _poll(self, what: str) -> None:
@@ -299,9 +254,9 @@ class DeviceSession:
             # A device need not have everything, and one that started again answers the next time.
             return
         except LinkError as error:
-            self._lost(error)
+            self._lost(str(error))
 
-    def _read_state(self, client: Client, stored_again: bool) -> None:
+    def _read_state(self, client: DeviceClient, stored_again: bool) -> None:
         before = self.state
         if client.greeting is not self._greeting:
             # A new session: perhaps another device, perhaps this one, started again.
@@ -337,7 +292,7 @@ class DeviceSession:
         self._greeting = client.greeting
         self._publish(state)
 
-    def _events(self, client: Client, known: tuple[Event, ...]) -> tuple[Event, ...]:
+    def _events(self, client: DeviceClient, known: tuple[Event, ...]) -> tuple[Event, ...]:
         try:
             latest = client.events(self._next_event)
         except RefusedError:
@@ -346,13 +301,13 @@ class DeviceSession:
             self._next_event = latest[-1][0] + 1
         return (*(event for _, event in reversed(latest)), *known)[:MOST_EVENTS]
 
-    def _lost(self, error: LinkError) -> None:
+    def _lost(self, error: str) -> None:
         self._drop()
         self._publish(
             DeviceState(
                 port=self.state.port,
                 lost=True,
-                error=str(error),
+                error=error,
                 identity=self.state.identity,
                 events=self.state.events,
             )

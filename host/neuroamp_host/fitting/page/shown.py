@@ -60,6 +60,9 @@ def state_as_json(state: DeviceState) -> dict[str, Any]:
         "error": as_sentence(state.error),
         "identity": None if state.identity is None else _identity(state.identity),
         "ears": {ear.value: _ear(known) for ear, known in state.ears.items()},
+        "uncalibrated": [
+            ear.value for ear, known in state.ears.items() if not known.applied.calibrated
+        ],
         "trial": trial,
         "output": applied[0].output.name.lower() if applied else Output.SOUNDS.name.lower(),
         "volume_db": applied[0].volume_db if applied else None,
@@ -113,11 +116,9 @@ def key_of(identity: Identity | None) -> str | None:
 
 
 def _identity(identity: Identity) -> dict[str, Any]:
-    uncalibrated = frozenset(Ear) - identity.calibrated
     return {
         "key": key_of(identity),
         "words": identity_in_words(identity),
-        "uncalibrated": "" if not uncalibrated else in_words(uncalibrated),
     }
 
 

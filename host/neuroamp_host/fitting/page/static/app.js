@@ -203,6 +203,12 @@ function showDevice(next) {
   }
   curves.show({ applied });
   meters.limits(mpo);
+  const rough = next.uncalibrated ?? [];
+  byId("live-words").textContent =
+    next.connected && rough.length
+      ? `△ Not calibrated, ${earsInWords(rough)}: the limiter keeps ` +
+        `${Math.min(...rough.map((ear) => mpo[ear]))} dB SPL, whatever the fitting's MPO.`
+      : "";
   byId("mute").setAttribute("aria-pressed", `${next.output !== "sounds"}`);
   byId("mute").textContent = MUTE_WORDS[next.output];
   const volume = byId("volume");
@@ -247,9 +253,13 @@ function tick() {
   if (!device.trial) return;
   const left = Math.max(0, (trialEnds - performance.now()) / 1000);
   byId("trial-bar").firstElementChild.style.width = `${Math.min(100, (100 * left) / trialLength)}%`;
-  const ears = device.trial.ears.map((ear) => EAR_WORDS[ear].toLowerCase()).join(" and ");
+  const ears = earsInWords(device.trial.ears);
   byId("trial-words").textContent = `B is heard, ${ears}: back to A in ${Math.ceil(left)} s`;
   if (left > 0) setTimeout(tick, 200);
+}
+
+function earsInWords(ears) {
+  return ears.length === 2 ? "both ears" : EAR_WORDS[ears[0]].toLowerCase();
 }
 
 function showVolume() {

@@ -19,8 +19,10 @@ from typing import Any
 from neuroamp.errors import NeuroampError
 from neuroamp_host.firmware.instruction_table import (
     EMULATED_BOARDS,
+    NARROW,
     NETS,
     build_net,
+    build_with_narrow_states,
     measure,
     tables,
 )
@@ -43,6 +45,9 @@ def main() -> None:
             for board in EMULATED_BOARDS:
                 print(f"counting {net} on {board} ...", flush=True)
                 measured[net][board] = measure(build_net(board, net, Path(folder) / net / board))
+        print("counting wear with states of 8 bits ...", flush=True)
+        narrow = measure(build_with_narrow_states(Path(folder) / "narrow"))
+        measured["wear"][NARROW] = {**narrow, "target": f"{narrow['target']}, {NARROW}"}
     text = tables(measured)
     print(text)
     if options.write:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neuroamp.audiogram import Ear
@@ -28,7 +28,7 @@ from neuroamp.link.records import Calibration, TimesRecord
 from neuroamp.link.settings import MemoryStorage, Settings, Storage
 from neuroamp.times import Stage, Times
 from neuroamp_host.fitting.ports import PtyPort
-from neuroamp_host.fitting.serve import serve
+from neuroamp_host.fitting.serve import Receiver, serve
 
 SLOT_BYTES = 2**20
 
@@ -109,6 +109,38 @@ class CountedSettings(Settings):
         self.stores.append(dict(records))
 
 
+class Serving:
+    """Something that answers on a pseudo-terminal, in a thread of its own."""
+
+    def __init__(self, receiver: Receiver, link: str | Path | None = None) -> None:
+        self._port = PtyPort(link)
+        self.port = self._port.name
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=serve, args=(receiver, self._port, self._stop), daemon=True
+        )
+
+    def start(self) -> None:
+        """Answers from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answers no more; the pseudo-terminal goes away."""
+        self._stop.set()
+        self._thread.join()
+
+
+def info_of(ears: Ears = BOTH_EARS) -> DeviceInfo:
+    """Who the device is."""
+    return DeviceInfo("QUIET-1", "quiet device", "0", "wear", 16000, 32, 64, ears, True)
+
+
+def clock() -> Callable[[], int]:
+    """Milliseconds since now."""
+    started = time.monotonic()
+    return lambda: int(1000.0 * (time.monotonic() - started))
+
+
 class QuietDevice:
     """The device, answering from `start` (or `with`) to `stop`."""
 
@@ -123,21 +155,11 @@ class QuietDevice:
         self.part = QuietPart()
         self.storage = MemoryStorage() if storage is None else storage
         self.settings = CountedSettings(self.storage)
-        info = DeviceInfo("QUIET-1", "quiet device", "0", "wear", 16000, 32, 64, ears, True)
-        started = time.monotonic()
         self.dispatcher = Dispatcher(
-            info,
-            self.part,
-            self.settings,
-            ModelSlots(self.storage, slot_bytes),
-            lambda: int(1000.0 * (time.monotonic() - started)),
+            info_of(ears), self.part, self.settings, ModelSlots(self.storage, slot_bytes), clock()
         )
-        self._port = PtyPort(link)
-        self.port = self._port.name
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=serve, args=(self.dispatcher, self._port, self._stop), daemon=True
-        )
+        self._serving = Serving(self.dispatcher, link)
+        self.port = self._serving.port
 
     def __enter__(self) -> QuietDevice:
         self.start()
@@ -148,9 +170,8 @@ class QuietDevice:
 
     def start(self) -> None:
         """Answers from now on."""
-        self._thread.start()
+        self._serving.start()
 
     def stop(self) -> None:
         """Answers no more; the pseudo-terminal goes away."""
-        self._stop.set()
-        self._thread.join()
+        self._serving.stop()

@@ -17,6 +17,7 @@ from neuroamp.errors import NeuroampError
 COMMANDS = {
     "demo": "hear what the aid does with a noisy recording",
     "process": "amplify and denoise a recording for one listener",
+    "run": "be the aid, live, from a microphone to a receiver",
     "profile": "time every frame, stage by stage",
     "train": "train a net from a config file",
     "evaluate": "score a model against the prescription",

@@ -286,10 +286,6 @@ class Dispatcher:
                 self._play(ear, Source.STORED)
                 self.events.log(EventCode.TRIAL_RAN_OUT, [ear])
 
-    def line_was_cut(self) -> None:
-        """Forgets a frame that had begun when the line went away."""
-        self._reader.reset()
-
     # Sessions
 
     def _take(self, request: Frame) -> bytes | None:

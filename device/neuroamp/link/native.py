@@ -196,6 +196,11 @@ class NativeDispatcher:
         """Ends trials whose time is over."""
         self._library.neuroamp_link_poll(self._link)
 
+    @property
+    def settings_number(self) -> int:
+        """Number of the fittings, one more with every write."""
+        return int(self._settings.stores[0].number)
+
     def fitting(self, ear: Ear) -> bytes | None:
         """The stored fitting record of an ear; None if there is none."""
         record = self._ffi.new("uint8_t[]", FITTING_BYTES)

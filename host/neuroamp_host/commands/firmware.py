@@ -25,9 +25,9 @@ from neuroamp.units import level_db_spl
 from neuroamp_export.target import make_image, read_board
 from numpy.typing import NDArray
 
-from neuroamp_host.commands.process import split_source
 from neuroamp_host.firmware import emulator
 from neuroamp_host.firmware.build import Firmware, build
+from neuroamp_host.listener_options import split_source
 from neuroamp_host.prescription.fit import DEFAULT_MPO_DB_SPL, make_fitting
 
 

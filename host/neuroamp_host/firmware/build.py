@@ -83,7 +83,7 @@ class Firmware:
             )
 
 
-def build(board: Board, image: Image, out: Path, ear: Ear = Ear.LEFT) -> Firmware:
+def build(board: Board, image: Image, out: Path, ear: Ear = Ear.LEFT, *variables: str) -> Firmware:
     """Compiles and links the firmware of a board around a model image.
 
     Args:
@@ -91,6 +91,7 @@ def build(board: Board, image: Image, out: Path, ear: Ear = Ear.LEFT) -> Firmwar
         image: the model, for the board's processor.
         out: folder for what is built; only what changed is built again.
         ear: which ear the aid is for.
+        variables: further ones for make, NAME=VALUE.
 
     Raises:
         NeuroampError: the image does not fit the board, this is no checkout, the cross compiler is
@@ -106,6 +107,11 @@ def build(board: Board, image: Image, out: Path, ear: Ear = Ear.LEFT) -> Firmwar
         raise NeuroampError(
             f"{' and '.join(missing)} cannot be found; install the Debian packages {PACKAGES}."
         )
+    if " " in str(out.resolve()):
+        raise NeuroampError(
+            f"the folder {out.resolve()} has a space in its name, which make does not take; give "
+            "another one with --out."
+        )
     model, built = out.resolve() / "model", out.resolve() / ear.value
     image.write(model)
     command = [
@@ -117,6 +123,7 @@ def build(board: Board, image: Image, out: Path, ear: Ear = Ear.LEFT) -> Firmwar
         f"EAR={ear.value}",
         f"MODEL={model}",
         f"OUT={built}",
+        *variables,
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:

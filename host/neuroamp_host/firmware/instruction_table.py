@@ -22,6 +22,10 @@ from neuroamp_host.firmware.instructions import STAGES, count
 from neuroamp_host.prescription.fit import make_fitting
 
 DEMO_AUDIO = Path(__file__).resolve().parents[1] / "demo_audio"
+NARROW_SOURCE = (
+    Path(__file__).resolve().parents[3] / "tools" / "instructions" / "eight_bit_states.c"
+)
+NARROW = "8-bit states"
 EMULATED_BOARDS = ("mps2-an500", "mps2-an386", "mps3-an547")
 NETS = ("wear", "paper-lstm")
 SECONDS = 1.0
@@ -44,6 +48,16 @@ def build_net(board_name: str, net: str, out: Path) -> Firmware:
     board = read_board(board_name)
     model = find_model(net, "native") if net == "wear" else _paper_model(out / f"{net}.nam")
     return build(board, make_image(read_core_file(model)[1], board.target, model.name), out)
+
+
+def build_with_narrow_states(out: Path) -> Firmware:
+    """The wearable model's firmware for the Cortex-M55 with a net whose states have 8 bits, to be
+    counted and for nothing else: its sound is none."""
+    board = read_board("mps3-an547")
+    model = find_model("wear", "native")
+    image = make_image(read_core_file(model)[1], board.target, model.name)
+    link = "MORE_LINK=-Wl,--wrap=na_multiply_helium"
+    return build(board, image, out, Ear.LEFT, f"MORE_SOURCES={NARROW_SOURCE}", link)
 
 
 def measure(firmware: Firmware) -> dict[str, Any]:

@@ -281,14 +281,8 @@ class DeviceClient:
         with self._lock:
             if self._link.sequence > RENEW_FROM:
                 self._greet()
-            self._in_one_session(lambda: self._write(ear, data))
+            self._in_one_session(lambda: self._stage(ear, data))
             self._staged[ear] = data
-            if self._read(ObjectKind.STAGED, ear) != data:
-                raise LinkError(
-                    self.port,
-                    "did not keep the fitting that was sent",
-                    "repeat the command; nothing was changed",
-                )
         return self._decoded(FittingRecord.decode, data)
 
     def try_staged(self, ears: Wanted, seconds: int) -> None:
@@ -337,6 +331,12 @@ class DeviceClient:
                 if stored != staged:
                     raise self._nothing_changed() from None
                 number = self.counts(next(iter(wanted))).settings_number
+            except NoAnswerError as error:
+                raise NoAnswerError(
+                    self.port,
+                    f"{error.what} when it was told to store the fitting",
+                    "whether it did is not known: look at it with `neuroamp fit --list`",
+                ) from None
             for ear in wanted:
                 self._staged.pop(ear, None)
             return number
@@ -469,10 +469,21 @@ class DeviceClient:
                 return work()
         return work()
 
-    def _write(self, ear: Ear, data: bytes) -> None:
+    def _stage(self, ear: Ear, data: bytes) -> None:
+        """Writes a record and reads it back, in one session."""
+        session = self._link.session
         for offset in range(0, len(data), WRITE_BYTES):
             part = WritePart(ear, offset, data[offset : offset + WRITE_BYTES])
             self._ask(Command.WRITE, part, Written)
+        back = self._read(ObjectKind.STAGED, ear)
+        if self._link.session != session:
+            raise self._nothing_changed()
+        if back != data:
+            raise LinkError(
+                self.port,
+                "did not keep the fitting that was sent",
+                "repeat the command; nothing was changed",
+            )
 
     def _read(self, which: ObjectKind, ear: Ear, stage: Stage = Stage.ANALYSIS) -> bytes | None:
         """A whole object; None if there is none."""

@@ -144,6 +144,11 @@ class Link:
         self._sequence = 0
 
     @property
+    def session(self) -> int:
+        """Number of the session; 0 if there is none."""
+        return self._session
+
+    @property
     def sequence(self) -> int:
         """Sequence number of the last request."""
         return self._sequence

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from neuroamp.audiogram import Ear
 from neuroamp.errors import NeuroampError
-from neuroamp.link.codes import ObjectKind, Source
+from neuroamp.link.codes import Source
 from neuroamp.link.dispatcher import PROGRAM_STRENGTH
 from neuroamp.link.messages import Applied, Ears
 from neuroamp.link.records import FittingRecord, seal_of
 
 from neuroamp_host.fitting.client import DeviceClient
-from neuroamp_host.fitting.link import LinkError
+from neuroamp_host.fitting.link import LinkError, SessionLostError
 
 TOLERANCE_DB = 0.05
 FADE_S = 3.0
@@ -27,10 +27,12 @@ FADE_S = 3.0
 
 ASK_EVERY_S = 0.02
 LEAST_TRIAL_S = 30
+ATTEMPTS = 5
+"""So often a push is begun where the line is cut in the middle of it."""
 
 
 class NotVerifiedError(LinkError):
-    """The device does not apply what was sent; it plays what it had before."""
+    """The device does not apply what was sent; the sentence says what it has."""
 
 
 def push(
@@ -51,36 +53,59 @@ def push(
         What is in force at each ear afterwards.
 
     Raises:
-        NotVerifiedError: the device applies something else; nothing was changed.
-        LinkError: refused, or the line was lost; nothing was changed, or the sentence says that
-            it is not known.
+        NotVerifiedError: the device applies something else, and nothing was changed; or it stored
+            the fittings and could then not be asked.
+        LinkError: refused, or the line was lost, and nothing was changed; or, as the sentence
+            then says, whether they were stored is not known.
         NeuroampError: two records for one ear.
     """
     wanted: Ears = frozenset(record.fitting.ear for record in records)
     if len(wanted) != len(records):
         raise NeuroampError("there are two fittings for the same ear; give one for each ear.")
+    for attempt in range(ATTEMPTS):
+        try:
+            kept = _try(client, records, max(trial_s, LEAST_TRIAL_S))
+            if keep is not None and not keep():
+                client.revert(wanted)
+                return {ear: client.applied(ear) for ear in kept}
+            keep = None
+            client.commit(wanted)
+            break
+        except SessionLostError:
+            # The line was cut and is there again; nothing was stored.
+            if attempt == ATTEMPTS - 1:
+                raise
+    return _verify_stored(client, kept)
+
+
+def _try(
+    client: DeviceClient, records: Sequence[FittingRecord], trial_s: int
+) -> dict[Ear, FittingRecord]:
+    """Stages the fittings, plays them on trial and verifies them; as the device holds them."""
     kept = {record.fitting.ear: client.stage(record) for record in records}
-    client.try_staged(wanted, max(trial_s, LEAST_TRIAL_S))
+    client.try_staged(kept, trial_s)
     try:
         for ear, record in kept.items():
             verify(client, ear, record, Source.TRIAL)
-        if keep is not None and not keep():
-            client.revert(wanted)
-            return {ear: client.applied(ear) for ear in kept}
-    except BaseException:
+    except LinkError:
         # The trial would end by itself; where the line is there, now.
         with contextlib.suppress(LinkError):
-            client.revert(wanted)
+            client.revert(kept)
         raise
-    client.commit(wanted)
-    for ear, record in kept.items():
-        if client.read_record(ear, ObjectKind.STORED) != record:
-            raise NotVerifiedError(
-                client.port,
-                f"stored another fitting for the {ear.value} ear than was sent",
-                "restore a backup with `neuroamp fit --restore`",
-            )
-    return {ear: verify(client, ear, record, Source.STORED) for ear, record in kept.items()}
+    return kept
+
+
+def _verify_stored(client: DeviceClient, kept: dict[Ear, FittingRecord]) -> dict[Ear, Applied]:
+    try:
+        return {ear: verify(client, ear, record, Source.STORED) for ear, record in kept.items()}
+    except NotVerifiedError:
+        raise
+    except LinkError as error:
+        raise NotVerifiedError(
+            client.port,
+            f"stored the fitting but could then not be asked what it applies ({error.what})",
+            "look at it with `neuroamp fit --list`",
+        ) from None
 
 
 def verify(client: DeviceClient, ear: Ear, record: FittingRecord, source: Source) -> Applied:

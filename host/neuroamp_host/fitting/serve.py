@@ -23,9 +23,6 @@ class Receiver(Protocol):
     def poll(self) -> None:
         """Does what is due by time."""
 
-    def line_was_cut(self) -> None:
-        """Forgets a frame that had begun."""
-
 
 def serve(
     receiver: Receiver,
@@ -52,7 +49,6 @@ def serve(
                 else:
                     receiver.poll()
             except PortError as error:
-                receiver.line_was_cut()
                 say(f"{error.what}: waiting for the port {error.port}")
                 _reopen(receiver, port, stop)
                 if not stop.is_set():

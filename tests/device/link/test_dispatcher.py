@@ -232,7 +232,6 @@ def test_a_cut_line_loses_only_the_frame_that_was_under_way() -> None:
     bench = Bench()
     hello = Frame(Kind.REQUEST, Command.HELLO, 0, 5, b"\x01\x01").encode()
     assert bench.dispatcher.receive(hello[:-3]) == b""
-    bench.dispatcher.line_was_cut()
     assert bench.dispatcher.receive(hello) != b""
 
 

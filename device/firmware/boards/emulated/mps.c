@@ -7,6 +7,7 @@
  *     out=FILE    receiver: the same
  *     flash=FILE  settings memory, 64 KiB; must exist
  *     cut=N       the power fails when N more bytes of the settings memory have been written
+ *     stall=N     the converter stops after N samples
  *     paced       audio by the timer, in real time. Without it the timer stands still, a half of the
  *                 double buffer is due whenever the firmware would sleep, and the clock goes by the
  *                 audio: nothing is ever late, and a run is the same to the instruction every time
@@ -52,6 +53,7 @@ static semihosting_file microphone = -1, receiver = -1, flash = -1;
 static unsigned half;
 static int is_paced;
 static uint32_t bytes_to_cut; /* 0: the power stays */
+static uint32_t stalls_at;    /* samples; 0: never */
 static volatile int is_over;
 static volatile uint32_t milliseconds; /* by the timer */
 static volatile uint64_t samples;      /* exchanged so far */
@@ -92,6 +94,7 @@ int board_start(void) {
     receiver = open_argument("out", SEMIHOSTING_WRITE);
     flash = open_argument("flash", SEMIHOSTING_UPDATE);
     bytes_to_cut = number_argument("cut");
+    stalls_at = number_argument("stall");
     is_paced = argument("paced") != NULL;
     UART_DIVIDER = 217; /* the emulator does not mind the rate */
     UART_CONTROL = UART_ENABLE;
@@ -110,6 +113,9 @@ void board_audio_start(const board_audio *wanted) {
 
 /* One half of the double buffer to and from the files, as a converter's DMA would. */
 static void exchange(void) {
+    if (stalls_at != 0 && samples >= stalls_at) {
+        return;
+    }
     const size_t offset = half * audio.frames, bytes = audio.frames * sizeof(int32_t);
     if (microphone >= 0 && semihosting_read(microphone, audio.capture + offset, bytes) < bytes) {
         is_over = 1;

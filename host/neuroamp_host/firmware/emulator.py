@@ -208,6 +208,11 @@ class Emulator:
     def __exit__(self, *_: object) -> None:
         self.cut_power()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
     def cut_power(self) -> None:
         """Kills the emulator, wherever it is."""
         self._process.kill()

@@ -28,7 +28,8 @@ enum {
     TICKS_PER_MS = CORE_HZ / 1000,
     FLASH_UNIT = 4096,
     FLASH_UNITS = 16,
-    POWER_CUT_EXIT = 3
+    POWER_CUT_EXIT = 3,
+    WATCHDOG_PATIENCE = 10
 };
 
 #define UART_DATA (*(volatile uint32_t *)(UART_BASE + 0x00))
@@ -215,9 +216,11 @@ uint64_t board_ticks(void) {
 
 uint32_t board_tick_hz(void) { return CORE_HZ; }
 
+/* The emulator's time goes on while the emulator itself waits for a processor: more patience. */
 void board_watchdog_start(uint32_t period) {
+    const uint64_t patient = (uint64_t)period * WATCHDOG_PATIENCE;
     WATCHDOG_LOCK = WATCHDOG_UNLOCK;
-    WATCHDOG_LOAD = (uint32_t)((uint64_t)period * WATCHDOG_HZ / 2000); /* it bites at the second */
+    WATCHDOG_LOAD = (uint32_t)(patient * WATCHDOG_HZ / 2000); /* it bites at the second */
     WATCHDOG_CONTROL = 3;
     WATCHDOG_LOCK = 0;
 }

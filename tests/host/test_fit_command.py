@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from neuroamp.audiogram import Audiogram, Ear, Listener, bisgaard
 from neuroamp.audiogram_files import save_listeners_json
-from neuroamp.link.codes import Program
+from neuroamp.link.codes import Output, Program
 from neuroamp.link.dispatcher import unfitted
 from neuroamp.link.records import FittingRecord
 from neuroamp_host.cli import main
@@ -268,6 +268,27 @@ def test_a_trial_is_kept_by_a_yes(
     arguments = ["fit", "--port", device.port, "--ear", "left", "--audiogram", "N3"]
     assert main([*arguments, "--try", "30"]) == 0
     assert len(device.settings.stores) == writes
+
+
+def test_a_calibration_is_stored_while_muted_and_the_fitting_stays(
+    device: QuietDevice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = ["fit", "--port", device.port, "--ear", "left"]
+    assert main([*port, "--audiogram", "N3"]) == 0
+    levels = ["--microphone-db-spl", "121.5", "--receiver-db-spl", "116"]
+    assert main([*port, "--calibrate", *levels, "--ceiling-db-spl", "105"]) == 0
+    calibration = device.part.calibrations[Ear.LEFT]
+    assert calibration is not None
+    assert calibration.microphone_full_scale_db_spl == 121.5
+    assert calibration.ceiling_db_spl == 105.0
+    assert device.part.output() is Output.SOUNDS
+    assert device.part.calibrations[Ear.RIGHT] is None
+    assert len(device.settings.stores) == 1
+    capsys.readouterr()
+    assert main([*port, "--calibrate", "--microphone-db-spl", "121"]) == 2
+    assert "--receiver-db-spl" in capsys.readouterr().err
+    assert main([*port, "--calibrate"]) == 2
+    assert "needs what was measured" in capsys.readouterr().err
 
 
 def test_the_list_says_what_answers(

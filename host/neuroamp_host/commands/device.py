@@ -27,7 +27,7 @@ from neuroamp.link.codes import NO_MODEL, EventCode, Output
 from neuroamp.link.dispatcher import DeviceInfo, Dispatcher, unfitted
 from neuroamp.link.models import ModelSlots
 from neuroamp.link.settings import FolderStorage, MemoryStorage, Settings
-from neuroamp.live import Live, LiveSetup
+from neuroamp.live import Live
 from neuroamp.recording import read_recording, resample
 from neuroamp.released import DEFAULT_MODEL, find_model
 from neuroamp.units import pascal_from_db_spl
@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from neuroamp_host.fitting.ports import DEFAULT_BAUD, PTY, Port, PtyPort, SerialPort
 from neuroamp_host.fitting.serve import serve
+from neuroamp_host.sound_options import add_sound_arguments, live_setup
 
 Floats = NDArray[np.float32]
 
@@ -90,17 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", metavar="FILE", help="recording to hear instead, repeated, in its own time"
     )
-    parser.add_argument("--input-device", metavar="NAME", help="microphone, for --audio live")
-    parser.add_argument("--output-device", metavar="NAME", help="receiver, for --audio live")
-    parser.add_argument(
-        "--rate",
-        type=int,
-        metavar="HZ",
-        help="of the sound card, 1, 2, 3 or 6 times the model's (default: the model's)",
-    )
-    parser.add_argument(
-        "--block", type=int, metavar="FRAMES", help="a callback of the sound card (default: a hop)"
-    )
+    add_sound_arguments(parser)
     parser.add_argument(
         "--name",
         default="neuroamp",
@@ -246,13 +237,7 @@ class Feed:
 
 def _sound(options: argparse.Namespace, aid: Aid) -> Live | Feed:
     if options.audio == LIVE:
-        setup = LiveSetup(
-            input_device=options.input_device,
-            output_device=options.output_device,
-            rate_hz=options.rate,
-            block=options.block,
-        )
-        return Live(aid, setup, _say)
+        return Live(aid, live_setup(options), _say)
     rate_hz = aid.profile.sample_rate_hz
     if options.input is None:
         return Feed(aid, np.zeros((1, rate_hz), dtype=np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import select
 import sys
 import time
@@ -14,18 +15,20 @@ from neuroamp.bands import CHANNEL_FREQUENCIES_HZ
 from neuroamp.errors import NeuroampError
 from neuroamp.link.codes import TRY_RANGE_S, Capability, Output, Program
 from neuroamp.link.messages import Applied, Ears
-from neuroamp.link.records import FittingRecord
+from neuroamp.link.records import Calibration, FittingRecord
 
-from neuroamp_host.commands.process import BOTH, split_source
 from neuroamp_host.fitting.backup import back_up, read_backup
 from neuroamp_host.fitting.client import DeviceClient, LinkError, Patience, RefusedError
 from neuroamp_host.fitting.ports import DEFAULT_BAUD, PortInfo, list_ports
 from neuroamp_host.fitting.push import LEAST_TRIAL_S, push
-from neuroamp_host.prescription.fit import DEFAULT_MPO_DB_SPL, make_fitting
+from neuroamp_host.listener_options import add_listener_arguments, fitting_from, split_source
+from neuroamp_host.sound_options import add_calibration_arguments, calibrations_from
 
+BOTH = "both"
 NOT_VERIFIED = 3
 """Exit code: the fitting could not be verified, and the device has what it had before."""
 
+ACTIONS = ("audiogram", "backup", "restore", "calibrate")
 RECONNECT_S = 5.0
 LISTING = Patience(first_s=0.3, most_s=0.3, tries=2)
 """A port on which nothing answers must not hold the list up."""
@@ -48,32 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[*(ear.value for ear in Ear), BOTH],
         help="which ear to fit; 'both' are stored together or not at all",
     )
-    parser.add_argument(
-        "--audiogram",
-        metavar="NAME|FILE[:LISTENER]",
-        help="standard audiogram (N1 to N7, S1 to S3) or a file, with the listener's name in it",
-    )
-    parser.add_argument(
-        "--rule",
-        default="nal-r",
-        help="prescription: half-gain, nal-r, nal-rp, cameq, cameq-compressive or a gain table "
-        "(*.csv, *.json) (default: %(default)s)",
-    )
-    parser.add_argument("--linear", action="store_true", help="no compression")
-    parser.add_argument(
-        "--mpo-db-spl",
-        type=float,
-        default=DEFAULT_MPO_DB_SPL,
-        metavar="DB",
-        help="maximum power output, dB SPL of a sine, 60 to 120 (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--noise-reduction",
-        type=float,
-        default=1.0,
-        metavar="0..1",
-        help="strength of the net (default: %(default)g)",
-    )
+    add_listener_arguments(parser, required=False)
     parser.add_argument(
         "--program",
         choices=[program.name.lower() for program in Program],
@@ -93,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--backup", metavar="FILE", help="write the device's fittings to FILE")
     parser.add_argument("--restore", metavar="FILE", help="fit the device with a backup")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="store the calibration of --ear by the three options below, the device muted for it",
+    )
+    add_calibration_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -100,16 +84,19 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         _list(options)
         return 0
-    asked = [name for name in ("audiogram", "backup", "restore") if getattr(options, name)]
+    asked = [name for name in ACTIONS if getattr(options, name)]
     if len(asked) != 1:
         raise NeuroampError(
-            "say one thing to do: --audiogram with --ear to fit, --backup, --restore or --list; "
+            "say one thing to do: --audiogram with --ear to fit, --backup, --restore, --calibrate "
+            "or --list; "
             f"{'none' if not asked else ' and '.join(f'--{name}' for name in asked)} was given."
         )
     if options.trial_s is not None and not LEAST_TRIAL_S <= options.trial_s <= TRY_RANGE_S[1]:
         raise NeuroampError(
             f"--try is {options.trial_s} s but must be from {LEAST_TRIAL_S} to {TRY_RANGE_S[1]} s."
         )
+    if options.calibrate:
+        return _calibrate(options)
     if options.audiogram:
         records = _records(options)
         for record in records:
@@ -132,24 +119,48 @@ def run(options: argparse.Namespace) -> int:
     return _fit(options, records, serial)
 
 
-def _records(options: argparse.Namespace) -> list[FittingRecord]:
-    """The fittings that are asked for, one for each ear."""
+def _calibrate(options: argparse.Namespace) -> int:
+    """Stores the calibration of one ear or both, and reads it back."""
+    ears = _ears(options)
+    calibrations = calibrations_from(options, ears)
+    if not calibrations:
+        raise NeuroampError(
+            "--calibrate needs what was measured: --microphone-db-spl and --receiver-db-spl."
+        )
+    with _open(options) as client:
+        sounded = client.identify().output is Output.SOUNDS
+        client.mute(True)
+        for calibration in calibrations:
+            wanted = dataclasses.replace(calibration, time_s=int(time.time()))
+            client.write_calibration(wanted)
+            if client.read_calibration(wanted.ear) != Calibration.decode(wanted.encode()):
+                print(
+                    f"neuroamp: the {wanted.ear.value} ear holds another calibration than was "
+                    "sent, and the device stays muted; repeat the command.",
+                    file=sys.stderr,
+                )
+                return NOT_VERIFIED
+        if sounded:
+            client.mute(False)
+    print(f"stored and read back: the calibration of {_names(frozenset(ears))}")
+    return 0
+
+
+def _ears(options: argparse.Namespace) -> list[Ear]:
     if options.ear is None:
         raise NeuroampError("--ear is missing; give left, right or both.")
+    return list(Ear) if options.ear == BOTH else [Ear(options.ear)]
+
+
+def _records(options: argparse.Namespace) -> list[FittingRecord]:
+    """The fittings that are asked for, one for each ear."""
+    ears = _ears(options)
     listener = load_listener(*split_source(options.audiogram))
-    ears = list(Ear) if options.ear == BOTH else [Ear(options.ear)]
     now_s = int(time.time())
     records = []
     for ear in ears:
         audiogram = listener.ear(ear)
-        fitting = make_fitting(
-            audiogram,
-            ear,
-            rule=options.rule,
-            linear=options.linear,
-            mpo_db_spl=options.mpo_db_spl,
-            noise_reduction=options.noise_reduction,
-        )
+        fitting = fitting_from(options, listener, ear)
         record = FittingRecord(fitting, audiogram, Program[options.program.upper()], 1, now_s)
         # As the device will hold it: what does not fit is refused before anything is sent.
         records.append(FittingRecord.decode(record.encode()))

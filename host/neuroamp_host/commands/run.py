@@ -23,10 +23,9 @@ from neuroamp.audiogram import Ear, Listener
 from neuroamp.audiogram_files import load_listener
 from neuroamp.engines import ENGINES, open_engine
 from neuroamp.errors import NeuroampError
-from neuroamp.fitting import MPO_RANGE_DB_SPL, Fitting
-from neuroamp.link.records import CALIBRATION_RANGE_DB_SPL, Calibration
-from neuroamp.live import DEFAULT_PRIORITY, Live, LiveSetup
-from neuroamp.sound_devices import Device, list_devices
+from neuroamp.fitting import Fitting
+from neuroamp.live import Live
+from neuroamp.sound_devices import list_devices
 from neuroamp.times import Stage, Times, merged
 
 from neuroamp_host.chains import NATIVE, choose_model
@@ -37,6 +36,12 @@ from neuroamp_host.listener_options import (
     split_source,
 )
 from neuroamp_host.profiling import FRACTIONS, STAGE_NAMES, check_target, this_machine, write_whole
+from neuroamp_host.sound_options import (
+    add_calibration_arguments,
+    add_sound_arguments,
+    calibrations_from,
+    live_setup,
+)
 
 BOTH = "both"
 DEFAULT_INTERVAL_S = 1.0
@@ -62,58 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--list-devices", action="store_true", help="list the sound devices, and do nothing else"
     )
-    for kind, what in (("input", "microphone"), ("output", "receiver")):
-        parser.add_argument(
-            f"--{kind}-device",
-            metavar="NUMBER|NAME",
-            help=f"where the {what} is: a number of --list-devices or a part of a name (default: "
-            "the system's)",
-        )
-    parser.add_argument(
-        "--rate",
-        type=int,
-        metavar="HZ",
-        help="sample rate of the devices: the model's, or 2, 3 or 6 times it, resampled "
-        "(default: the model's, 16000)",
-    )
-    parser.add_argument(
-        "--block",
-        type=int,
-        metavar="FRAMES",
-        help="frames a callback, at the devices' rate (default: one hop of the model)",
-    )
-    parser.add_argument(
-        "--latency-ms",
-        type=float,
-        metavar="MS",
-        help="asked of each of the two devices, which take what they can (default: one block)",
-    )
-    parser.add_argument(
-        "--priority",
-        type=int,
-        default=DEFAULT_PRIORITY,
-        metavar="0..99",
-        help="SCHED_FIFO priority of the audio thread; 0: as it is (default: %(default)d)",
-    )
-    parser.add_argument(
-        "--microphone-db-spl",
-        type=float,
-        metavar="DB",
-        help="calibration: level in dB SPL that the microphone reads as a digital RMS of 1.0",
-    )
-    parser.add_argument(
-        "--receiver-db-spl",
-        type=float,
-        metavar="DB",
-        help="calibration: level in dB SPL that the receiver makes of a digital RMS of 1.0",
-    )
-    parser.add_argument(
-        "--ceiling-db-spl",
-        type=float,
-        default=MPO_RANGE_DB_SPL[1],
-        metavar="DB",
-        help="calibration: the device's own limit, dB SPL of a sine (default: %(default)g)",
-    )
+    add_sound_arguments(parser)
+    add_calibration_arguments(parser)
     parser.add_argument(
         "--volume-db",
         type=float,
@@ -149,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
         )
     fittings = _fittings(options)
     aid, engine, model = open_aid(options, fittings)
-    live = Live(aid, _setup(options, aid))
+    live = Live(aid, live_setup(options))
     with _ended_by_signals(live):
         live.start()
         try:
@@ -169,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
 def open_aid(options: argparse.Namespace, fittings: list[Fitting]) -> tuple[Aid, str, str]:
     """The aid, the name of its engine and that of its model."""
     engine, path = choose_model(options.model, options.engine)
-    calibrations = _calibrations(options, [fitting.ear for fitting in fittings])
+    calibrations = calibrations_from(options, [fitting.ear for fitting in fittings])
     if path is None:
         aid = Aid(None, fittings, calibrations)
     elif engine == NATIVE:
@@ -212,14 +167,10 @@ def _check(options: argparse.Namespace) -> None:
         raise NeuroampError(
             "who listens is given by --audiogram or by --fitting: give one of the two."
         )
-    for name in ("seconds", "latency_ms"):
-        value = getattr(options, name)
-        if value is not None and not 0.0 < value < float("inf"):
-            raise NeuroampError(f"--{name.replace('_', '-')} is {value:g} but must be above 0.")
+    if options.seconds is not None and not 0.0 < options.seconds < float("inf"):
+        raise NeuroampError(f"--seconds is {options.seconds:g} but must be above 0.")
     if not 0.0 <= options.interval < float("inf"):
         raise NeuroampError(f"--interval is {options.interval:g} seconds but must be at least 0.")
-    if not 0 <= options.priority <= 99:
-        raise NeuroampError(f"--priority is {options.priority} but must be from 0 to 99.")
     check_target(options.json)
 
 
@@ -252,41 +203,6 @@ def _read_fitting(path: Path) -> Fitting:
     except (OSError, UnicodeDecodeError) as error:
         raise NeuroampError(f"the fitting {path} cannot be read ({error}); check it.") from None
     return Fitting.from_json(text)
-
-
-def _calibrations(options: argparse.Namespace, ears: list[Ear]) -> list[Calibration]:
-    """The same for every ear; none if neither microphone nor receiver was measured."""
-    given = (options.microphone_db_spl, options.receiver_db_spl)
-    if given == (None, None):
-        return []
-    if None in given:
-        raise NeuroampError(
-            "a calibration is of microphone and receiver: give --microphone-db-spl and "
-            "--receiver-db-spl, or neither."
-        )
-    for name, level, (low, high) in (
-        ("--microphone-db-spl", options.microphone_db_spl, CALIBRATION_RANGE_DB_SPL),
-        ("--receiver-db-spl", options.receiver_db_spl, CALIBRATION_RANGE_DB_SPL),
-        ("--ceiling-db-spl", options.ceiling_db_spl, MPO_RANGE_DB_SPL),
-    ):
-        if not low <= level <= high:
-            raise NeuroampError(f"{name} is {level:g} dB SPL but must be from {low:g} to {high:g}.")
-    return [Calibration(ear, *given, options.ceiling_db_spl) for ear in ears]
-
-
-def _setup(options: argparse.Namespace, aid: Aid) -> LiveSetup:
-    return LiveSetup(
-        input_device=_device(options.input_device),
-        output_device=_device(options.output_device),
-        rate_hz=options.rate,
-        block=options.block,
-        latency_s=None if options.latency_ms is None else 1e-3 * options.latency_ms,
-        priority=options.priority,
-    )
-
-
-def _device(given: str | None) -> Device:
-    return int(given) if given is not None and given.isdecimal() else given
 
 
 @contextmanager

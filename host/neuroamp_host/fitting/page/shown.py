@@ -96,7 +96,10 @@ def times_as_json(record: TimesRecord | None, identity: Identity | None) -> dict
     if identity is not None:
         # A frame that takes longer than a hop is late, whether or not the device counts those.
         deadline_us = 1e6 * identity.hop / identity.sample_rate_hz
-        late = max(late, sum(count for start_us, _, count in buckets if start_us >= deadline_us))
+        counted = enumerate(times.histogram)
+        late = max(
+            late, sum(n for bucket, n in counted if bucket_start(bucket) * scale >= deadline_us)
+        )
     return {
         "count": times.count,
         "mean_us": times.mean * scale,

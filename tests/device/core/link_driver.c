@@ -22,7 +22,7 @@
 #include "link_double.h"
 
 
-enum { LINE = 1 << 18, PIECE_BYTES = 512 };
+enum { LINE = 1 << 18, PIECE_BYTES = 512, FUZZED_SLOT_BYTES = 256, FUZZED_REQUESTS = 24 };
 
 static uint64_t state = 1;
 
@@ -143,10 +143,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
  * frame made right around them and, for most, the session's number and the next sequence number. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     static device_double *d;
-    if (d == NULL) d = double_new(SLOT_BYTES);
+    if (d == NULL) d = double_new(FUZZED_SLOT_BYTES);
     flash_format(&d->flash);
-    memset(d->models, 0, sizeof d->models);
-    double_start(d, SLOT_BYTES);
+    for (int slot = 0; slot < 2; slot++) memset(d->models[slot], 0, FUZZED_SLOT_BYTES);
+    double_start(d, FUZZED_SLOT_BYTES);
     greet(d);
     if (bytes == 0) return 0;
     if (data[0] & 1) {
@@ -162,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     } else {
         uint16_t sequence = 0;
         size_t at = 1;
-        while (at < bytes) {
+        for (int request = 0; at < bytes && request < FUZZED_REQUESTS; request++) {
             uint8_t body[128] = {0};
             size_t length = data[at] & 127;
             const int is_wild = data[at++] >> 7;

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import runpy
 import shutil
 import struct
 import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -310,19 +312,7 @@ def test_the_link_bears_what_libfuzzer_finds(tmp_path: Path) -> None:
     )
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    write_seeds(corpus)
+    bear = [sys.executable, "-m", "tests.device.link.bear", "seeds", str(corpus)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
+    subprocess.run(bear, cwd=ROOT, check=True, env=environment)
     run(fuzzer, "-runs=4000", "-seed=1", "-max_len=2048", f"-artifact_prefix={tmp_path}/", corpus)
-
-
-def write_seeds(folder: Path) -> None:
-    """Conversations as the fuzzer takes them: bytes of the line, and bodies without their CRC."""
-    for number, told in enumerate(TOLD.values()):
-        sends = [bytes.fromhex(step["send"]) for step in told["steps"] if "send" in step]
-        (folder / f"line{number}").write_bytes(b"\x01" + b"".join(sends)[:2000])
-        bodies = b""
-        for wire in sends:
-            if b"\0" in wire.strip(b"\0"):
-                continue  # a damaged one, in two parts
-            inside = body_of(wire)[:-4]
-            bodies += bytes([len(inside)]) + inside
-        (folder / f"bodies{number}").write_bytes(b"\x00" + bodies[:2000])

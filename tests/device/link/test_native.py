@@ -21,7 +21,7 @@ from neuroamp.link.models import ModelSlots
 from neuroamp.link.native import EmulatedFlash, NativeDispatcher
 from neuroamp.link.settings import MemoryStorage, Settings
 
-from .test_dispatcher import DEVICE, REQUESTS, QuietPart
+from .test_dispatcher import DEVICE, REQUESTS, part_of_the_vectors
 
 TALKS = json.loads((Path(__file__).parents[2] / "data/link/conversations.json").read_text())[
     "conversations"
@@ -39,7 +39,7 @@ class Pair:
 
     def __init__(self) -> None:
         self.now_ms = 0
-        self.parts = (QuietPart(), QuietPart())
+        self.parts = (part_of_the_vectors(), part_of_the_vectors())
         info = DeviceInfo(
             **{name: DEVICE[name] for name in ("serial", "name", "firmware", "profile")},
             sample_rate_hz=DEVICE["sample_rate_hz"],

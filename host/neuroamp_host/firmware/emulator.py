@@ -170,19 +170,22 @@ class Emulator:
     At the end, or by `cut_power`, it is killed: nothing is finished or written back.
     """
 
-    def __init__(self, firmware: Firmware, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, firmware: Firmware, folder: Path, *arguments: str, extra: tuple[str, ...] = ()
+    ) -> None:
         """Starts it.
 
         Args:
             firmware: for an emulated board.
             folder: where its files are, the settings memory among them.
             arguments: as `command`.
+            extra: further options of the emulator.
 
         Raises:
             NeuroampError: as `command`, or the emulator did not start.
         """
         self._process = subprocess.Popen(
-            command(firmware, *arguments, serial="pty"),
+            [*command(firmware, *arguments, serial="pty"), *extra],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -204,6 +207,11 @@ class Emulator:
 
     def __exit__(self, *_: object) -> None:
         self.cut_power()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
 
     def cut_power(self) -> None:
         """Kills the emulator, wherever it is."""

@@ -334,6 +334,9 @@ class Dispatcher:
             return refusal.status, encode_refusal(refusal)
         except StoreFailedError:
             return Status.STORE_FAILED, encode_refusal(Refusal(Status.STORE_FAILED))
+        except NeuroampError:
+            # The audio part could not tell, as when its thread gets no time to run in.
+            return Status.REFUSED, encode_refusal(Refusal(Status.REFUSED))
 
     # What is in force
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neuroamp_host.corpora.mixing import MixtureSampler, evaluation_mixtures
-from neuroamp_host.networks.lstm import LstmNet
+from neuroamp_host.networks.net import Net
 from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.training import checkpoint
 
@@ -30,7 +30,7 @@ PARITY_MIXTURES = 14
 """Four-second mixtures that make up the sound of the parity report, repeated to its length."""
 
 
-def load_narrowed(path: Path, gain_range: Sequence[float] | None) -> LstmNet:
+def load_narrowed(path: Path, gain_range: Sequence[float] | None) -> Net:
     """The net of a checkpoint, its output meaning gains of `gain_range` dB where that is given.
 
     Raises:

@@ -9,7 +9,7 @@ from neuroamp.engines import open_engine
 from neuroamp.errors import NeuroampError
 from neuroamp.model_file import read_model_info
 from neuroamp_export.export import ExportedFile, _check_int8, export
-from neuroamp_export.net import Stream, model_info, recurrent_weights, run_net
+from neuroamp_export.net import ExportedStep, Stream, model_info, recurrent_weights, run_net
 from neuroamp_export.tflite_export import tflite_float, tflite_quantised
 from neuroamp_export.tflm import TflmEngine, is_installed
 from neuroamp_host.networks.net import Net
@@ -130,7 +130,7 @@ def test_static_files_run_in_tflite_micro_with_their_state(
 def test_a_static_file_with_floats_in_it_is_refused(net: Net) -> None:
     pytest.importorskip("litert_torch", reason="litert-torch is not installed")
     info = model_info(net, "wear", "wear", "16x8")
-    clamped = tflite_float(recurrent_weights(net), info, clamp=True)
+    clamped = tflite_float(ExportedStep(recurrent_weights(net)), info)
     # The quantiser does not know MINIMUM, one half of the clamp.
     with pytest.raises(NeuroampError, match=r"integers throughout|goes in as"):
         tflite_quantised(clamped, info, [stream(1)])

@@ -124,7 +124,7 @@ class ConvStack(nn.Module):
             window = torch.cat([past, frame[None]])
             following.append(window[1:].reshape(1, -1))
             if index == 0:
-                listener = self._listener(audiogram).expand(FRAMES, -1, -1)
+                listener = torch.cat([self._listener(audiogram)] * FRAMES)
                 window = torch.cat([window, listener], dim=2)
             frame = layer.step(window)
         return frame.reshape(1, -1), following

@@ -45,6 +45,8 @@ class TransformerShape:
 class Attention(nn.Module):
     """Multi-head self-attention over `context` frames."""
 
+    _slopes: Tensor
+
     def __init__(self, shape: TransformerShape, causal: bool) -> None:
         super().__init__()
         self._causal, self._context, self._heads = causal, shape.context, shape.heads
@@ -53,6 +55,10 @@ class Attention(nn.Module):
         self.key = nn.Linear(shape.width, shape.width)
         self.value = nn.Linear(shape.width, shape.width)
         self.output = nn.Linear(shape.width, shape.width)
+        # The first heads look near, the last far.
+        order = torch.arange(1, shape.heads + 1)
+        slopes = torch.exp2(-8.0 * order / shape.heads)[:, None, None]
+        self.register_buffer("_slopes", slopes, persistent=False)
 
     def forward(self, sequence: Tensor) -> Tensor:
         """[batch, steps, width] to the same shape."""
@@ -100,9 +106,8 @@ class Attention(nn.Module):
         return output, keys[:, self._width :], values[:, self._width :]
 
     def _penalty(self, distance: Tensor) -> Tensor:
-        """[heads, ...] of distances in frames: the first heads look near, the last far."""
-        order = torch.arange(1, self._heads + 1, device=distance.device)
-        return -torch.exp2(-8.0 * order / self._heads)[:, None, None] * distance
+        """[heads, ...] of distances in frames."""
+        return -self._slopes * distance
 
 
 class Block(nn.Module):

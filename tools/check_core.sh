@@ -1,29 +1,34 @@
 #!/usr/bin/env bash
-# The long checks of the C core: hostile input against the output limit, and damaged model files.
+# The long checks of the C core: hostile input against the output limit, of the chain and of the
+# whole aid with hostile settings as well, and damaged model files.
 #
 #   bash tools/check_core.sh MODEL.nam [FRAMES] [FUZZ_SECONDS]      (1000000 frames, 60 s)
 #
-# The first runs the plain build, for speed; the second runs libFuzzer with the address and
+# The first two run the plain build, for speed; the last runs libFuzzer with the address and
 # undefined-behaviour sanitizers where clang is installed.
 set -euo pipefail
-[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 model="$1" frames="${2:-1000000}" seconds="${3:-60}"
 build="$(mktemp -d)"
 trap 'rm -rf "$build"' EXIT
 
 flags=(-std=c11 -ffp-contract=off "-I$root/device/core/include")
-sources=("$root"/device/core/src/*.c "$root/tests/device/core/driver.c")
+core=("$root"/device/core/src/*.c)
+programs="$root/tests/device/core"
 
-"${CC:-cc}" "${flags[@]}" -O3 "${sources[@]}" -lm -o "$build/driver"
-"$build/driver" adversarial "$model" "$frames" 1
+for program in driver aid_driver; do
+    "${CC:-cc}" "${flags[@]}" -O3 -pthread "${core[@]}" "$programs/$program.c" -lm \
+        -o "$build/$program"
+    "$build/$program" adversarial "$model" "$frames" 1
+done
 
 if ! command -v clang > /dev/null; then
     echo "clang is not installed (apt install clang): the model reader was not fuzzed."
     exit 0
 fi
 clang "${flags[@]}" -g -O1 -DWITH_LIBFUZZER -fsanitize=fuzzer,address,undefined \
-    -fno-sanitize-recover=all "${sources[@]}" -lm -o "$build/fuzzer"
+    -fno-sanitize-recover=all "${core[@]}" "$programs/driver.c" -lm -o "$build/fuzzer"
 mkdir "$build/corpus"
 cp "$model" "$build/corpus/"
 "$build/fuzzer" -max_total_time="$seconds" -max_len=$(($(stat -c %s "$model") + 64)) \

@@ -29,6 +29,10 @@ BITS_PER_BYTE = 10
 """On a UART: start bit, eight bits, stop bit."""
 
 READ_AT_MOST = 4096
+STEP_S = 0.001
+"""Bytes leave in steps of this time, as they do on USB."""
+
+IDLE_S = 0.02
 GONE_S = (0.02, 0.2)
 """How long the port is away after a cut, seconds: least and most."""
 
@@ -175,7 +179,7 @@ class BadLine:
         now = time.monotonic()
         waits = [wait for way in self._ways if (wait := way.wait_s(now)) is not None]
         ends = [self._near, self._device]
-        ready, _, _ = select.select(ends, [], [], min([0.02, *waits]))
+        ready, _, _ = select.select(ends, [], [], max(STEP_S, min([IDLE_S, *waits])))
         now = time.monotonic()
         for way, source, target in zip(self._ways, ends, reversed(ends), strict=True):
             if source in ready:

@@ -25,15 +25,22 @@ typedef struct board_audio {
  * not as expected: the firmware then stays silent and only serves the link. */
 int board_start(void);
 
+/* 1 if it was the watchdog that restarted the board. */
+int board_was_watchdog(void);
+
+/* The board's own number, at most 16 ASCII characters, by which a fitting tool knows it. */
+const char *board_serial_number(void);
+
 /* Starts converter and DMA; from then on `firmware_audio` is called at every half's end. */
 void board_audio_start(const board_audio *audio);
 
 /* Sends bytes over the serial port; may wait. Never called from an interrupt. */
 void board_serial_write(const uint8_t *bytes, size_t count);
 
-/* Settings memory: at least `NEUROAMP_SETTINGS_BYTES` in erase units of `board_flash_unit()` bytes.
- * Addresses count from the start of that memory. Erased bytes read 0xff; programming may be asked
- * for once after each erase and any alignment of 16 bytes. All return 0 on failure. */
+/* Settings memory: `neuroamp_settings_bytes(board_flash_unit())` bytes (four erase units, where one
+ * has 1 KiB or more). Addresses count from the start of that memory. An address is programmed once
+ * after each erase, 16 bytes at a multiple of 16. The audio must go on meanwhile: a processor that
+ * waits for its flash needs code and model elsewhere. All return 0 on failure. */
 size_t board_flash_unit(void);
 int board_flash_read(uint32_t address, uint8_t *bytes, size_t count);
 int board_flash_erase(uint32_t address);
@@ -47,12 +54,15 @@ uint32_t board_tick_hz(void);
 void board_watchdog_start(uint32_t milliseconds);
 void board_watchdog_feed(void);
 
-/* Waits for the next interrupt. */
+/* Waits for the next interrupt; called with interrupts disabled, which does not keep one from
+ * ending the wait (WFI). */
 void board_sleep(void);
 
-/* The audio is over: only emulated boards, whose microphone is a file, say so. */
+/* 1: the audio is over; only emulated boards, whose microphone is a file, say so. */
 int board_is_over(void);
-void board_end(const char *report);
+
+/* The end, silent and for ever; `report` says why, to a debugger or an emulator. */
+_Noreturn void board_end(const char *report);
 
 /* --- What the board calls. --- */
 

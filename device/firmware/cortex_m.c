@@ -54,6 +54,7 @@ __attribute__((section(".vectors"), used)) static const vector_table vectors = {
 /* The stack pointer is at the end of the stack when the processor gets here. */
 void reset(void) {
     disable_interrupts();
+    SCB_VECTORS = (uint32_t)(uintptr_t)&vectors; /* a boot loader may have left its own */
     SCB_CPACR |= CPACR_FPU;
 #if defined(__ARM_FEATURE_MVE)
     SCB_CCR |= CCR_LOW_OVERHEAD_BRANCH;

@@ -11,6 +11,7 @@
 #define NVIC_ENABLE ((volatile uint32_t *)0xe000e100)
 #define NVIC_PEND ((volatile uint32_t *)0xe000e200)
 #define NVIC_PRIORITY ((volatile uint8_t *)0xe000e400)
+#define SCB_VECTORS (*(volatile uint32_t *)0xe000ed08)
 #define SCB_CCR (*(volatile uint32_t *)0xe000ed14)
 #define SCB_PRIORITY ((volatile uint8_t *)0xe000ed14) /* [exception number], from 4 */
 #define SCB_CPACR (*(volatile uint32_t *)0xe000ed88)

@@ -73,12 +73,20 @@ def load_listeners(source: str | Path) -> list[Listener]:
     standard = BISGAARD.get(str(source).upper()) if isinstance(source, str) else None
     if standard is not None:
         return [Listener(standard.name, left=standard, right=standard)]
-    text = _read(Path(source))
+    return listeners_from_text(_read(Path(source)), str(source))
+
+
+def listeners_from_text(text: str, name: str) -> list[Listener]:
+    """All listeners of a file's content, in its order; `name` is what errors call the file.
+
+    Raises:
+        NeuroampError: it is none of the formats above, or an audiogram in it is wrong.
+    """
     try:
         listeners = _from_json(text) if text.lstrip()[:1] in ("{", "[") else _from_csv(text)
         _refuse_repeated_names(listeners)
     except NeuroampError as error:
-        raise NeuroampError(f"{source}: {error}") from None
+        raise NeuroampError(f"{name}: {error}") from None
     return listeners
 
 
@@ -106,6 +114,15 @@ def save_listeners_json(path: str | Path, listeners: Iterable[Listener]) -> None
     Raises:
         NeuroampError: two listeners have the same name, or the file cannot be written.
     """
+    _write(Path(path), listeners_as_json(listeners))
+
+
+def listeners_as_json(listeners: Iterable[Listener]) -> str:
+    """Listeners in this project's JSON; reading gives exactly the same.
+
+    Raises:
+        NeuroampError: two listeners have the same name.
+    """
     listeners = list(listeners)
     _refuse_repeated_names(listeners)
     document = {
@@ -120,7 +137,7 @@ def save_listeners_json(path: str | Path, listeners: Iterable[Listener]) -> None
             for listener in listeners
         ],
     }
-    _write(Path(path), json.dumps(document, indent=1) + "\n")
+    return json.dumps(document, indent=1) + "\n"
 
 
 def save_listeners_csv(path: str | Path, listeners: Iterable[Listener]) -> None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from itertools import pairwise
 from pathlib import Path
 
-from neuroamp.core_file import PARTS, SECTIONS, SLOTS, read_sections
-from neuroamp.engines.native import core_memory_bytes
+from neuroamp import __version__
+from neuroamp.aid import aid_memory_bytes
+from neuroamp.core_file import NET, PARTS, SECTIONS, SLOTS, read_sections
 from neuroamp.errors import NeuroampError
-from neuroamp.model_file import parse_metadata
+from neuroamp.model_file import ModelInfo, parse_metadata
+from neuroamp.profile import Profile
 
 from neuroamp_export.packing import Layout, pack
 
@@ -31,7 +34,11 @@ CODE_BYTES = 48_000
 """Most that the firmware takes of flash besides the model; its build keeps to it."""
 
 WORKING_BYTES = 32_000
-"""Most that the firmware takes of RAM besides the chain, its stack included; likewise."""
+"""Most that the firmware takes of RAM besides aid and audio buffers, its stack included;
+likewise."""
+
+SAMPLE_BYTES = 4
+"""Of a sample of the converters."""
 
 IMAGE, HEADER = "model.nam", "model.h"
 BOARDS = Path(__file__).resolve().parents[2] / "device" / "firmware" / "boards"
@@ -46,12 +53,16 @@ class Board:
         name: of the folder.
         target: its processor, one of `TARGETS`.
         flash_bytes, ram_bytes: lengths of the regions FLASH and RAM of its memory.ld.
+        model_bytes: length of the region MODEL; None where the model shares FLASH.
+        machine: what QEMU calls it; None where QEMU does not have it.
     """
 
     name: str
     target: str
     flash_bytes: int
     ram_bytes: int
+    model_bytes: int | None
+    machine: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,16 +73,25 @@ class Image:
         target: one of `TARGETS`.
         source: where the model came from, for the header.
         model: the packed `.nam` file.
-        chain_bytes: RAM of one ear's chain; a 32-bit processor takes a little less, for the
-            pointers in it are half as long.
+        aid_bytes: RAM of one ear's chain with what is around it; a 32-bit processor takes a little
+            less, for the pointers in it are half as long.
         weight_bytes: share of `model` that is the net's weights.
     """
 
     target: str
     source: str
     model: bytes
-    chain_bytes: int
+    aid_bytes: int
     weight_bytes: int
+
+    @property
+    def products(self) -> int:
+        """Products of one step of the net; the audiogram's part belongs to the fitting."""
+        sections = read_sections(self.model, IMAGE)
+        layers, _units, *widths = NET.unpack(sections[SECTIONS["net"]])
+        sizes = [self.profile.feature_count, *widths[:layers]]
+        recurrent = sum(4 * width * (before + width) for before, width in pairwise(sizes))
+        return recurrent + sizes[-1] * sizes[0] if layers else 0
 
     @property
     def flash_bytes(self) -> int:
@@ -80,20 +100,30 @@ class Image:
 
     @property
     def ram_bytes(self) -> int:
-        """RAM of the whole firmware, at most."""
-        return self.chain_bytes + WORKING_BYTES
+        """RAM of the whole firmware, at most: the aid, two double buffers, all the rest."""
+        return self.aid_bytes + 4 * self.profile.hop * SAMPLE_BYTES + WORKING_BYTES
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model says about itself."""
+        return parse_metadata(read_sections(self.model, IMAGE)[SECTIONS["metadata"]], IMAGE)[0]
+
+    @property
+    def profile(self) -> Profile:
+        """The profile that the model was made for."""
+        return self.info.profile
 
     def header(self) -> str:
         """The C header `model.h`."""
-        sections = read_sections(self.model, IMAGE)
-        info, _ = parse_metadata(sections[SECTIONS["metadata"]], IMAGE)
-        profile = info.profile
+        profile = self.profile
         numbers = {
             "MODEL_BYTES": len(self.model),
-            "CHAIN_BYTES": self.chain_bytes,
+            "AID_BYTES": self.aid_bytes,
             "SAMPLE_RATE_HZ": profile.sample_rate_hz,
             "HOP": profile.hop,
-            "DELAY_SAMPLES": profile.delay_samples,
+            # The firmware brings whole hops, and its chain is a hop earlier for it.
+            "DELAY_SAMPLES": profile.delay_samples - profile.hop,
+            "HAS_NET": int(bool(self.info.states)),
         }
         lines = [
             f"/* Written by `neuroamp export --target {self.target}` from {self.source}. */",
@@ -101,7 +131,8 @@ class Image:
             "#define NEUROAMP_MODEL_H",
             "",
             f'#define NEUROAMP_TARGET "{self.target}"',
-            f'#define NEUROAMP_MODEL_NAME "{info.name}"',
+            f'#define NEUROAMP_PROFILE_NAME "{profile.name}"',
+            f'#define NEUROAMP_VERSION "{__version__}"',
             *(f"#define NEUROAMP_{name} {value}" for name, value in numbers.items()),
             "",
             "#endif",
@@ -109,10 +140,13 @@ class Image:
         return "\n".join(lines) + "\n"
 
     def write(self, folder: Path) -> None:
-        """Writes `model.nam` and `model.h`; the folder is made where it is missing."""
+        """Writes `model.nam` and `model.h`, where they are not there as they should be."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / IMAGE).write_bytes(self.model)
-        (folder / HEADER).write_text(self.header(), encoding="utf-8")
+        for name, content in ((IMAGE, self.model), (HEADER, self.header().encode())):
+            path = folder / name
+            # An untouched file spares the firmware's build all that depends on it.
+            if not path.is_file() or path.read_bytes() != content:
+                path.write_bytes(content)
 
     def check_fits(self, board: Board) -> None:
         """Refuses a board of another processor or with too little memory.
@@ -125,10 +159,11 @@ class Image:
                 f"the board {board.name} has a {board.target} but the target is {self.target}; "
                 f"give --target {board.target}."
             )
-        needs = {
-            "flash": (self.flash_bytes, board.flash_bytes),
-            "RAM": (self.ram_bytes, board.ram_bytes),
-        }
+        needs = {"flash": (self.flash_bytes, board.flash_bytes)}
+        if board.model_bytes is not None:
+            needs["flash"] = (CODE_BYTES, board.flash_bytes)
+            needs["model memory"] = (len(self.model), board.model_bytes)
+        needs["RAM"] = (self.ram_bytes, board.ram_bytes)
         lacking = [
             f"{needed} bytes of {kind} are needed but it has {present}, {needed - present} too few"
             for kind, (needed, present) in needs.items()
@@ -163,7 +198,7 @@ def make_image(data: bytes, target: str, source: str) -> Image:
         for identifier, section in read_sections(model, source).items()
         if identifier >= min(SLOTS.values()) and identifier % 0x100 == PARTS["weights"]
     )
-    return Image(target, source, model, core_memory_bytes(model), weights)
+    return Image(target, source, model, aid_memory_bytes(model, ears=1), weights)
 
 
 def read_board(name: str) -> Board:
@@ -172,25 +207,33 @@ def read_board(name: str) -> Board:
     Raises:
         NeuroampError: there is no such board, or its files do not say what it has.
     """
-    folder = Path(name) if Path(name).is_dir() else BOARDS / name
+    folder = BOARDS / name if (BOARDS / name).is_dir() else Path(name)
     known = sorted(path.parent.name for path in BOARDS.glob("*/board.mk"))
     if not (folder / "board.mk").is_file():
         raise NeuroampError(
             f"there is no board {name!r}; choose from {', '.join(known)}, or give the folder of "
             "another one."
         )
-    target = re.search(r"^TARGET\s*=\s*(\S+)", (folder / "board.mk").read_text(), re.MULTILINE)
+    text = (folder / "board.mk").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^(TARGET|MACHINE)\s*=\s*(\S+)", text, re.MULTILINE))
     memory = (folder / "memory.ld").read_text() if (folder / "memory.ld").is_file() else ""
     lengths = {
         region: int(length, 0) * UNITS[unit]
         for region, length, unit in re.findall(
-            r"^\s*(FLASH|RAM)\b.*LENGTH\s*=\s*(\w+?)([KM]?)\s*$", memory, re.MULTILINE
+            r"^\s*(FLASH|MODEL|RAM)\b.*LENGTH\s*=\s*(\w+?)([KM]?)\s*$", memory, re.MULTILINE
         )
     }
-    if target is None or target[1] not in TARGETS or set(lengths) != {"FLASH", "RAM"}:
+    if said.get("TARGET") not in TARGETS or not {"FLASH", "RAM"} <= set(lengths):
         raise NeuroampError(
             f"the board {folder.name} does not say what it has: expected TARGET, one of "
             f"{', '.join(sorted(TARGETS))}, in board.mk and the lengths of FLASH and RAM in "
             "memory.ld; docs/porting.md shows both."
         )
-    return Board(folder.name, target[1], lengths["FLASH"], lengths["RAM"])
+    return Board(
+        folder.name,
+        said["TARGET"],
+        lengths["FLASH"],
+        lengths["RAM"],
+        lengths.get("MODEL"),
+        said.get("MACHINE"),
+    )

@@ -17,10 +17,15 @@ from neuroamp.errors import NeuroampError
 COMMANDS = {
     "demo": "hear what the aid does with a noisy recording",
     "process": "amplify and denoise a recording for one listener",
+    "run": "be the aid, live, from a microphone to a receiver",
     "profile": "time every frame, stage by stage",
     "train": "train a net from a config file",
     "evaluate": "score a model against the prescription",
-    "export": "turn a checkpoint into ONNX and TFLite files, with a parity report",
+    "export": "turn a net into files that devices run, or into a firmware's image",
+    "firmware": "build a microcontroller's firmware, and run it in an emulator",
+    "fitting": "open the fitting page in a browser",
+    "device": "be a hearing aid that is fitted over a serial port",
+    "fit": "fit a device over a serial port, and verify it",
     "models": "list the released models",
 }
 """Subcommands and what they do; each is `neuroamp_host.commands.<name>`."""
@@ -64,9 +69,10 @@ def _load(name: str):  # type: ignore[no-untyped-def]
         missing = (error.name or "").split(".")[0]
         if missing in ("neuroamp", "neuroamp_host", "neuroamp_export"):
             raise
+        extras = "fitting" if name == "fitting" else "host,tflite"
         raise NeuroampError(
             f"`neuroamp {name}` needs the package {missing}, which is not installed; "
-            "install the extras with `pip install 'neuroamp[host,tflite]'`."
+            f"install the extras with `pip install 'neuroamp[{extras}]'`."
         ) from None
 
 

@@ -241,7 +241,7 @@ def write_json(report: Report, path: Path) -> None:
     Raises:
         NeuroampError: the file cannot be written.
     """
-    _write(path, (json.dumps(report.to_dict(), indent=1) + "\n").encode())
+    write_whole(path, (json.dumps(report.to_dict(), indent=1) + "\n").encode())
 
 
 def write_png(report: Report, path: Path) -> None:
@@ -276,10 +276,15 @@ def write_png(report: Report, path: Path) -> None:
     )
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=130)
-    _write(path, picture.getvalue())
+    write_whole(path, picture.getvalue())
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all.
+
+    Raises:
+        NeuroampError: it cannot be written.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
@@ -292,3 +297,16 @@ def _write(path: Path, content: bytes) -> None:
             f"{path} cannot be written ({error.strerror}); check the folder's permissions and "
             "free space."
         ) from None
+
+
+def check_target(path: Path | None) -> None:
+    """Passes if a file can be written there, or none is wanted.
+
+    Raises:
+        NeuroampError: it is a folder, or in one that does not exist.
+    """
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+        raise NeuroampError(
+            f"the output {path} {what} but must be a file in an existing folder; give another path."
+        )

@@ -68,5 +68,5 @@ def test_a_path_is_taken_as_it_is(models: Path, tmp_path: Path) -> None:
 def test_what_is_not_there_is_named_with_where_it_was_looked_for() -> None:
     with pytest.raises(NeuroampError, match=r"'hear' for the engine 'onnx' in .*NEUROAMP_MODELS"):
         find_model("hear", "onnx")
-    with pytest.raises(NeuroampError, match="no engine 'gpu'; choose from onnx"):
+    with pytest.raises(NeuroampError, match="no engine 'gpu'; choose from native, onnx"):
         find_model("wear", "gpu")

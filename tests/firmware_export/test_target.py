@@ -24,7 +24,7 @@ from neuroamp.errors import NeuroampError
 from neuroamp.integer_net import IntegerMatrix
 from neuroamp_export.core_format import FloatWeights, write_core_model
 from neuroamp_export.packing import Layout
-from neuroamp_export.target import BOARDS, TARGETS, Image, make_image, read_board
+from neuroamp_export.target import BOARDS, CODE_BYTES, TARGETS, Image, make_image, read_board
 from neuroamp_host.cli import main
 from neuroamp_host.networks.lstm import LstmNet, LstmShape
 from neuroamp_host.networks.registry import build
@@ -158,6 +158,11 @@ def test_a_board_too_small_is_refused_with_the_lack(plain: Path, tmp_path: Path)
     board(image.flash_bytes, image.ram_bytes - 9)
     with pytest.raises(NeuroampError, match=r"bytes of RAM .* 9 too few"):
         image.check_fits(read_board(str(small)))
+
+    board(CODE_BYTES, image.ram_bytes)
+    apart = f"  MODEL (r) : ORIGIN = 0x90000000, LENGTH = {len(image.model)}\n}}"
+    (small / "memory.ld").write_text((small / "memory.ld").read_text().replace("}", apart))
+    image.check_fits(read_board(str(small)))
 
 
 def test_a_board_of_another_processor_is_refused(plain: Path) -> None:

@@ -15,6 +15,7 @@
 #define GAIN_SLOPE_DB 12.0f
 #define MISSED_DECAY_S 0.1f
 #define NEGLIGIBLE_DB 1e-6f
+#define VOLUME_DB_PER_S 200.0f
 
 const char *neuroamp_status_text(neuroamp_status status) {
     switch (status) {
@@ -38,6 +39,8 @@ const char *neuroamp_status_text(neuroamp_status status) {
         return "the fitting has a value that is out of its range";
     case NEUROAMP_NOT_SUPPORTED:
         return "this processor does not have that kernel, or the model is packed for another";
+    case NEUROAMP_BAD_CALIBRATION:
+        return "the calibration has a value that is out of its range";
     }
     return "unknown status";
 }
@@ -50,6 +53,7 @@ static void layout(neuroamp *chain, na_arena *arena) {
     if (model->shape.layers > 0) {
         na_lstm_layout(&chain->lstm, model, arena);
     }
+    chain->stats = na_take(arena, 1, sizeof(na_stats));
     chain->incoming = na_take(arena, model->profile.hop, sizeof(float));
     chain->outgoing = na_take(arena, model->profile.hop, sizeof(float));
     chain->features = na_take(arena, model->features, sizeof(float));
@@ -89,21 +93,32 @@ size_t neuroamp_size(const void *model, size_t model_bytes) {
     return na_model_read(model, model_bytes, &found) == NEUROAMP_OK ? needed_bytes(&found) : 0;
 }
 
-neuroamp_status neuroamp_set_fitting(neuroamp *chain, const neuroamp_fitting *fitting) {
-    if (fitting->ear != (int32_t)chain->ear) {
+neuroamp_status neuroamp_check_fitting(neuroamp_ear ear, const neuroamp_fitting *fitting) {
+    if (fitting->ear != (int32_t)ear) {
         return NEUROAMP_WRONG_EAR;
     }
-    if (na_find_fault(fitting).field != 0) {
-        return NEUROAMP_BAD_FITTING;
+    return na_find_fault(fitting).field == 0 ? NEUROAMP_OK : NEUROAMP_BAD_FITTING;
+}
+
+/* The lower of the fitting's limit and the device's, at once. */
+static void set_ceiling(neuroamp *chain) {
+    na_limiter_set_mpo(&chain->limiter, chain->fitting.mpo_db_spl);
+    const float ceiling_pa = na_min(chain->limiter.ceiling_pa, chain->device_ceiling_pa);
+    chain->limiter.ceiling_pa = ceiling_pa;
+    for (size_t i = 0; i < chain->model.profile.hop; i++) {
+        /* The hop that is ready was limited by the ceiling before. */
+        chain->outgoing[i] = na_clamp(chain->outgoing[i], -ceiling_pa, ceiling_pa);
+    }
+}
+
+neuroamp_status neuroamp_set_fitting(neuroamp *chain, const neuroamp_fitting *fitting) {
+    const neuroamp_status status = neuroamp_check_fitting(chain->ear, fitting);
+    if (status != NEUROAMP_OK) {
+        return status;
     }
     chain->fitting = *fitting;
     na_wdrc_set_fitting(&chain->wdrc, &chain->model, fitting);
-    na_limiter_set_mpo(&chain->limiter, fitting->mpo_db_spl);
-    const float ceiling_pa = chain->limiter.ceiling_pa;
-    for (size_t i = 0; i < chain->model.profile.hop; i++) {
-        /* The hop that is ready was limited by the fitting before. */
-        chain->outgoing[i] = na_clamp(chain->outgoing[i], -ceiling_pa, ceiling_pa);
-    }
+    set_ceiling(chain);
     if (chain->model.shape.layers > 0) {
         na_lstm_set_audiogram(&chain->lstm, fitting->thresholds_db_hl);
     }
@@ -135,7 +150,10 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     made->model = found;
     made->ear = ear;
     made->net_enabled = 1;
+    made->device_ceiling_pa = INPUT_CEILING_PA;
+    made->volume = made->wanted_volume = 1.0f;
     layout(made, &arena);
+    memset(made->stats, 0, sizeof *made->stats);
     made->kernel = fastest;
     made->lstm.kernel = na_find_kernel(fastest, found.layout);
     const float step_s = (float)(found.profile.hop * found.profile.hops_per_step) /
@@ -150,12 +168,17 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
 }
 
 void neuroamp_reset(neuroamp *chain) {
-    const na_model *model = &chain->model;
     memset(&chain->counts, 0, sizeof chain->counts);
-    na_stats_reset(&chain->stats);
+    na_stats_reset(chain->stats);
+    na_forget_sound(chain);
+}
+
+void na_forget_sound(neuroamp *chain) {
+    const na_model *model = &chain->model;
     na_transform_reset(&chain->transform);
     na_wdrc_reset(&chain->wdrc);
     na_limiter_init(&chain->limiter, model->profile.sample_rate_hz);
+    chain->volume = chain->wanted_volume;
     if (model->shape.layers > 0) {
         na_lstm_reset(&chain->lstm);
     }
@@ -170,10 +193,36 @@ void neuroamp_reset(neuroamp *chain) {
     }
 }
 
+static int all_finite(const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!na_is_finite(values[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The net's output in place of the features; 0 if there is none. */
+static int run_net(neuroamp *chain) {
+    const na_model *model = &chain->model;
+    if (!chain->net_enabled) {
+        return 0;
+    }
+    na_features(model, chain->power, chain->features);
+    if (chain->external == NULL) {
+        na_lstm_step(&chain->lstm, chain->features, chain->features);
+        return 1;
+    }
+    return chain->external(chain->external_context, chain->fitting.thresholds_db_hl,
+                           chain->features, chain->features) &&
+           all_finite(chain->features, model->features);
+}
+
 /* Updates what the net asks for on top of the fitting's gain, `net_db`. */
 static void step_net(neuroamp *chain) {
     const na_model *model = &chain->model;
-    if (!chain->net_enabled) {
+    const uint64_t start = na_now(chain->stats);
+    if (!run_net(chain)) {
         chain->counts.missed_steps++;
         for (size_t i = 0; i < model->bins; i++) {
             const float faded = chain->net_db[i] * chain->missed_decay;
@@ -181,9 +230,6 @@ static void step_net(neuroamp *chain) {
         }
         return;
     }
-    uint64_t start = na_now(&chain->stats);
-    na_features(model, chain->power, chain->features);
-    na_lstm_step(&chain->lstm, chain->features, chain->features);
     na_net_gain_db(model, chain->features, chain->power, chain->net_db);
     if (model->profile.features == NA_LOG_MAGNITUDE) {
         /* Relative to the prescription, so that the strength of the noise reduction blends
@@ -192,14 +238,14 @@ static void step_net(neuroamp *chain) {
             chain->net_db[i] -= chain->prescribed_db[i];
         }
     }
-    na_count_time(&chain->stats, NEUROAMP_NET, start);
+    na_count_time(chain->stats, NEUROAMP_NET, start);
 }
 
 static void update_gains(neuroamp *chain) {
     const na_model *model = &chain->model;
     na_powers(chain->transform.spectrum, model->power_scale, chain->power, model->bins);
     na_wdrc_step(&chain->wdrc, chain->power, chain->prescribed_db);
-    if (model->shape.layers > 0) {
+    if (model->shape.layers > 0 || chain->external != NULL) {
         step_net(chain);
     }
     const int is_bounded = model->profile.features == NA_BAND_LEVEL && !chain->is_first_step;
@@ -222,9 +268,25 @@ static void make_finite(neuroamp *chain, float *samples, size_t count) {
     }
 }
 
+/* The volume, on its way to the wanted one, in place. */
+static void apply_volume(neuroamp *chain, float *samples) {
+    const na_profile *profile = &chain->model.profile;
+    const float from = chain->volume;
+    if (from == 1.0f && chain->wanted_volume == 1.0f) {
+        return;
+    }
+    const float hop_s = (float)profile->hop / (float)profile->sample_rate_hz;
+    const float reach = na_factor_from_db(VOLUME_DB_PER_S * hop_s);
+    chain->volume = na_clamp(chain->wanted_volume, from / reach, from * reach);
+    const float slope = (chain->volume - from) / (float)profile->hop;
+    for (size_t i = 0; i < profile->hop; i++) {
+        samples[i] *= from + slope * (float)(i + 1);
+    }
+}
+
 static void process_hop(neuroamp *chain) {
     const na_model *model = &chain->model;
-    na_stats *stats = &chain->stats;
+    na_stats *stats = chain->stats;
     const uint64_t start = na_now(stats);
     make_finite(chain, chain->incoming, model->profile.hop);
     na_analyse(&chain->transform, chain->incoming);
@@ -236,14 +298,36 @@ static void process_hop(neuroamp *chain) {
     chain->hop_in_step = (chain->hop_in_step + 1) % model->profile.hops_per_step;
     na_apply_gains(chain->transform.spectrum, chain->gain, model->bins);
     na_synthesise(&chain->transform, chain->outgoing);
+    apply_volume(chain, chain->outgoing);
     now = na_count_time(stats, NEUROAMP_SYNTHESIS, now);
     na_limit(&chain->limiter, chain->outgoing, model->profile.hop);
     na_count_time(stats, NEUROAMP_LIMITER, now);
     na_count_time(stats, NEUROAMP_FRAME, start);
 }
 
+/* As many whole hops as there are; returns how many samples they were. */
+static size_t process_whole_hops(neuroamp *chain, const float *in, float *out, size_t samples) {
+    const size_t hop = chain->model.profile.hop;
+    size_t done = 0;
+    for (; samples - done >= hop; done += hop) {
+        memcpy(chain->incoming, in + done, hop * sizeof(float));
+        process_hop(chain);
+        memcpy(out + done, chain->outgoing, hop * sizeof(float));
+    }
+    if (done < samples) {
+        neuroamp_use_whole_hops(chain, 0);
+    }
+    return done;
+}
+
 void neuroamp_process(neuroamp *chain, const float *in, float *out, size_t samples) {
     const uint32_t hop = chain->model.profile.hop;
+    if (chain->whole_hops) {
+        const size_t done = process_whole_hops(chain, in, out, samples);
+        in += done;
+        out += done;
+        samples -= done;
+    }
     while (samples > 0) {
         /* Sample i of a hop goes in while sample i of the hop before comes out. */
         const uint32_t room = hop - chain->filled;
@@ -261,7 +345,25 @@ void neuroamp_process(neuroamp *chain, const float *in, float *out, size_t sampl
     }
 }
 
+void neuroamp_use_whole_hops(neuroamp *chain, int enabled) {
+    chain->whole_hops = enabled != 0;
+    /* The hop that was computed last has left already. */
+    memset(chain->outgoing, 0, chain->model.profile.hop * sizeof(float));
+}
+
 void neuroamp_enable_net(neuroamp *chain, int enabled) { chain->net_enabled = enabled != 0; }
+
+void neuroamp_set_net(neuroamp *chain, neuroamp_net net, void *context) {
+    chain->external = net;
+    chain->external_context = context;
+}
+
+void na_set_device_ceiling(neuroamp *chain, float ceiling_pa) {
+    chain->device_ceiling_pa = na_min(na_max(ceiling_pa, 0.0f), INPUT_CEILING_PA);
+    set_ceiling(chain);
+}
+
+void na_set_volume(neuroamp *chain, float factor) { chain->wanted_volume = factor; }
 
 void neuroamp_step_net(neuroamp *chain, const float *features, float *output) {
     if (chain->model.shape.layers > 0) {
@@ -286,13 +388,13 @@ neuroamp_status neuroamp_use_kernel(neuroamp *chain, neuroamp_kernel kernel) {
 neuroamp_kernel neuroamp_kernel_in_use(const neuroamp *chain) { return chain->kernel; }
 
 void neuroamp_set_clock(neuroamp *chain, neuroamp_clock clock, void *context, uint64_t deadline) {
-    chain->stats.clock = clock;
-    chain->stats.context = context;
-    chain->stats.deadline = deadline;
+    chain->stats->clock = clock;
+    chain->stats->context = context;
+    chain->stats->deadline = deadline;
 }
 
 neuroamp_counts neuroamp_get_counts(const neuroamp *chain) { return chain->counts; }
 
 const neuroamp_times *neuroamp_get_times(const neuroamp *chain, neuroamp_stage stage) {
-    return (unsigned)stage < NEUROAMP_STAGES ? &chain->stats.times[stage] : NULL;
+    return (unsigned)stage < NEUROAMP_STAGES ? &chain->stats->times[stage] : NULL;
 }

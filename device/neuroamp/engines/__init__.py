@@ -32,6 +32,7 @@ class EngineKind:
 
 
 ENGINES = {
+    "native": EngineKind(".nam", "neuroamp.engines.native", "NativeEngine", ("neuroamp._core",)),
     "onnx": EngineKind(".onnx", "neuroamp.engines.onnx", "OnnxEngine", ("onnxruntime",)),
     "tflite": EngineKind(
         ".tflite",
@@ -39,9 +40,8 @@ ENGINES = {
         "TfliteEngine",
         ("ai_edge_litert", "tflite_runtime"),
     ),
-    "native": EngineKind(".nam", "neuroamp.engines.native", "NativeEngine", ("neuroamp._core",)),
 }
-"""The engines by name; only the one that is opened is imported."""
+"""The engines by name, the default one first; only the one that is opened is imported."""
 
 
 def open_engine(path: str | Path, kind: str = "auto") -> Engine:

@@ -139,22 +139,36 @@ def core_memory_bytes(data: bytes) -> int:
         NeuroampError: the core was not built, or it refuses the file.
     """
     ffi, library = load_library()
-    block, model = _aligned_block(ffi, len(data))
+    block, model = aligned_block(len(data))
     ffi.memmove(model, data, len(data))
     size = int(library.neuroamp_size(model, len(data)))
     if size == 0:
-        _check(library.neuroamp_check_model(model, len(data), ffi.NULL))
+        check_status(library.neuroamp_check_model(model, len(data), ffi.NULL))
     del block  # it had to live until here
     return size
 
 
-def _aligned_block(ffi: Any, size: int) -> tuple[Any, Any]:
-    """A block that holds `size` bytes from an aligned address on, and that address."""
+def aligned_block(size: int) -> tuple[Any, Any]:
+    """A block that holds `size` bytes from an aligned address on, and that address, which is good
+    for as long as the block lives."""
+    ffi, _ = load_library()
     block = ffi.new("uint8_t[]", size + ALIGNMENT)
     return block, block + -int(ffi.cast("uintptr_t", block)) % ALIGNMENT
 
 
-def _check(status: int) -> None:
+def fitting_record(fitting: Fitting) -> Any:
+    """The core's `neuroamp_fitting` of a fitting."""
+    ffi, _ = load_library()
+    values = {name: getattr(fitting, name) for name in FITTING_FIELDS}
+    return ffi.new("neuroamp_fitting *", {"ear": EARS[fitting.ear], **values})
+
+
+def check_status(status: int) -> None:
+    """Passes if the core's answer is that all is well.
+
+    Raises:
+        NeuroampError: with what the core says is wrong.
+    """
     if status != OK:
         ffi, library = load_library()
         text = ffi.string(library.neuroamp_status_text(status)).decode()
@@ -167,13 +181,13 @@ class _Core:
     def __init__(self, data: bytes, fitting: Fitting, ear: Ear) -> None:
         self.ffi, self.library = load_library()
         self._float_array = self.ffi.typeof("float[]")
-        self._model = self._aligned(len(data))
+        self._model_block, self._model = aligned_block(len(data))
         self.ffi.memmove(self._model, data, len(data))
         size = core_memory_bytes(data)
-        self._memory = self._aligned(size)
+        self._block, self._memory = aligned_block(size)
         chain = self.ffi.new("neuroamp **")
-        record = self.fitting_record(fitting)
-        _check(
+        record = fitting_record(fitting)
+        check_status(
             self.library.neuroamp_init(
                 self._memory, size, self._model, len(data), EARS[ear], record, chain
             )
@@ -181,18 +195,8 @@ class _Core:
         self.chain = chain[0]
         self.bytes = size
 
-    def fitting_record(self, fitting: Fitting) -> Any:
-        values = {name: getattr(fitting, name) for name in FITTING_FIELDS}
-        return self.ffi.new("neuroamp_fitting *", {"ear": EARS[fitting.ear], **values})
-
     def floats(self, array: Floats32) -> Any:
         return self.ffi.from_buffer(self._float_array, array)
-
-    def _aligned(self, size: int) -> Any:
-        # cffi frees the block with the last reference: keep it beside the aligned pointer.
-        block, start = _aligned_block(self.ffi, size)
-        self._blocks = [*getattr(self, "_blocks", []), block]
-        return start
 
 
 class NativeChain:
@@ -242,7 +246,7 @@ class NativeChain:
         """
         self._check_ear(fitting)
         core = self._core
-        _check(core.library.neuroamp_set_fitting(core.chain, core.fitting_record(fitting)))
+        check_status(core.library.neuroamp_set_fitting(core.chain, fitting_record(fitting)))
         self._fitting = fitting
 
     def process(self, block_pa: ArrayLike) -> NDArray[np.float32]:
@@ -391,6 +395,6 @@ class NativeEngine:
         if thresholds != self._fitting.thresholds_db_hl:
             self._fitting = self._fitting.replace(thresholds_db_hl=thresholds)
             core = self._core
-            record = core.fitting_record(self._fitting)
-            _check(core.library.neuroamp_set_fitting(core.chain, record))
+            record = fitting_record(self._fitting)
+            check_status(core.library.neuroamp_set_fitting(core.chain, record))
         self._audiogram = given

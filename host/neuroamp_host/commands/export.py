@@ -112,7 +112,7 @@ def _print_memory(image: Image, out: Path) -> None:
         "model image": len(image.model),
         "of which weights": image.weight_bytes,
         "flash, at most": image.flash_bytes,
-        "chain of one ear": image.chain_bytes,
+        "aid of one ear": image.aid_bytes,
         "RAM, at most": image.ram_bytes,
     }
     print(f"{image.source} for {image.target}:")

@@ -7,18 +7,16 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from neuroamp.audiogram import Ear, Listener
 from neuroamp.audiogram_files import load_listener
 from neuroamp.chain import EarChain
-from neuroamp.engines import ENGINES, open_engine
-from neuroamp.engines.base import Engine
+from neuroamp.engines.native import NativeChain
 from neuroamp.errors import NeuroampError
 from neuroamp.limiter import ceiling_pa
-from neuroamp.profile import WEAR, Profile
 from neuroamp.recording import (
     DEFAULT_FULL_SCALE_DB_SPL,
     Recording,
@@ -28,17 +26,21 @@ from neuroamp.recording import (
     resample,
     write_recording,
 )
-from neuroamp.released import DEFAULT_MODEL, find_model
 from neuroamp.units import db_spl_from_pascal, level_db_spl
 from numpy.typing import NDArray
 
-from neuroamp_host.prescription.fit import DEFAULT_MPO_DB_SPL, make_fitting
+from neuroamp_host.chains import OpenedChain, open_chain
+from neuroamp_host.listener_options import (
+    add_listener_arguments,
+    add_model_arguments,
+    fitting_from,
+    split_source,
+)
 
 Floats = NDArray[np.float64]
 
 DEFAULT_BLOCK = 1024
 BOTH = "both"
-NO_ENGINE = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,49 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "output", metavar="OUT", help="WAV file to write, in time with IN, at its sample rate"
     )
     parser.add_argument(
-        "--audiogram",
-        required=True,
-        metavar="NAME|FILE[:LISTENER]",
-        help="standard audiogram (N1 to N7, S1 to S3) or a file, with the listener's name in it",
-    )
-    parser.add_argument(
         "--ear",
         choices=[*(ear.value for ear in Ear), BOTH],
         help="which ear, or both (default: all that the listener's audiogram has)",
     )
-    parser.add_argument(
-        "--engine",
-        choices=["auto", *ENGINES, NO_ENGINE],
-        default="auto",
-        help="what runs the net; 'none' amplifies by the prescription alone (default: auto)",
-    )
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="PATH|NAME",
-        help=f"model file or released model (default: {DEFAULT_MODEL})",
-    )
-    parser.add_argument(
-        "--rule",
-        default="nal-r",
-        help="prescription: half-gain, nal-r, nal-rp, cameq, cameq-compressive or a gain table "
-        "(*.csv) (default: nal-r)",
-    )
-    parser.add_argument("--linear", action="store_true", help="no compression")
-    parser.add_argument(
-        "--mpo-db-spl",
-        type=float,
-        default=DEFAULT_MPO_DB_SPL,
-        metavar="DB",
-        help="maximum power output, dB SPL of a sine, 60 to 120 (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--noise-reduction",
-        type=float,
-        default=1.0,
-        metavar="0..1",
-        help="strength of the net (default: 1)",
-    )
+    add_listener_arguments(parser)
+    add_model_arguments(parser)
     parser.add_argument(
         "--input-level",
         type=float,
@@ -133,41 +98,25 @@ def run(options: argparse.Namespace) -> int:
     target = check_output_path(options.output)
     if target.exists() and Path(options.input).exists() and target.samefile(options.input):
         raise NeuroampError(f"the output {target} is the input itself; give another name.")
-    listener = load_listener(*_split_source(options.audiogram))
+    listener = load_listener(*split_source(options.audiogram))
     ears = _choose_ears(listener, options.ear)
-    engines: list[Engine | None] = [None for _ in ears]
-    if options.engine != NO_ENGINE:
-        model = find_model(options.model, options.engine)
-        engines = [open_engine(model, options.engine) for _ in ears]
-    profile = WEAR if engines[0] is None else engines[0].info.profile
-    chains = [
-        EarChain(
-            profile,
-            make_fitting(
-                listener.ear(ear),
-                ear,
-                rule=options.rule,
-                linear=options.linear,
-                mpo_db_spl=options.mpo_db_spl,
-                noise_reduction=options.noise_reduction,
-            ),
-            engine,
-        )
-        for ear, engine in zip(ears, engines, strict=True)
+    opened = [
+        open_chain(options.model, options.engine, fitting_from(options, listener, ear))
+        for ear in ears
     ]
     recording = read_recording(options.input, options.full_scale_db_spl)
     if options.input_level is not None:
         recording = at_level(recording, options.input_level)
-    output, reports = process_recording(recording, chains, options.block)
+    output, reports = process_recording(recording, [each.chain for each in opened], options.block)
     notes = [recording.note, write_recording(target, output, options.full_scale_db_spl)]
-    _print_table(target, recording, profile, engines[0], reports)
+    _print_table(target, recording, opened[0], reports)
     for note in filter(None, notes):
         print(f"note: {note}.")
     return 0
 
 
 def process_recording(
-    recording: Recording, chains: list[EarChain], block: int
+    recording: Recording, chains: Sequence[NativeChain | EarChain], block: int
 ) -> tuple[Recording, list[EarReport]]:
     """The recording through the chain of each ear, the chains' delay taken off.
 
@@ -182,7 +131,9 @@ def process_recording(
         delay = chain.profile.delay_samples
         padded = np.concatenate([inside, np.zeros(delay)])
         start = time.perf_counter()
-        blocks = [chain.process(b) for b in _blocks(padded, block, f"{chain.ear.value} ear")]
+        blocks = [
+            np.float64(chain.process(b)) for b in _blocks(padded, block, f"{chain.ear.value} ear")
+        ]
         seconds = time.perf_counter() - start
         out = resample(np.concatenate(blocks)[delay:], chain.profile.sample_rate_hz, rate, samples)
         # Between the samples that the limiter held, the resampled wave may swing a little higher.
@@ -200,12 +151,6 @@ def process_recording(
             )
         )
     return dataclasses.replace(recording, sound_pa=np.stack(outputs)), reports
-
-
-def _split_source(source: str) -> tuple[str, str | None]:
-    """'FILE:LISTENER' in two; a file whose own name has the colon stays whole."""
-    name, colon, listener = source.rpartition(":")
-    return (name, listener) if colon and name and not Path(source).exists() else (source, None)
 
 
 def _choose_ears(listener: Listener, wanted: str | None) -> list[Ear]:
@@ -237,10 +182,10 @@ def _blocks(sound: Floats, size: int, what: str) -> Iterator[Floats]:
 def _print_table(
     target: Path,
     recording: Recording,
-    profile: Profile,
-    engine: Engine | None,
+    opened: OpenedChain,
     reports: list[EarReport],
 ) -> None:
+    profile = opened.chain.profile
     print(f"{'ear':8}{'in, dB SPL':>12}{'out, dB SPL':>13}{'peak, dB SPL':>14}{'missed steps':>14}")
     for report in reports:
         print(
@@ -253,8 +198,8 @@ def _print_table(
     frame_ms = 1000.0 * profile.hop / profile.sample_rate_hz
     delay_ms = 1000.0 * profile.delay_samples / profile.sample_rate_hz
     model = "none, the prescription alone"
-    if engine is not None:
-        model = f"{engine.info.name} ({engine.info.quantisation})"
+    if opened.info is not None:
+        model = f"{opened.info.name} ({opened.info.quantisation}), engine {opened.engine}"
     print(f"model              {model}")
     print(f"profile            {profile.name}, {profile.sample_rate_hz} Hz")
     print(f"delay              {delay_ms:.1f} ms, taken off in {target.name}")

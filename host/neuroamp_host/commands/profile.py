@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 from neuroamp.audiogram import Ear
 from neuroamp.audiogram_files import load_listener
-from neuroamp.chain import EarChain, deadline_ns
-from neuroamp.engines import ENGINES, open_engine
+from neuroamp.chain import deadline_ns
+from neuroamp.engines import ENGINES
 from neuroamp.engines.native import NativeChain
 from neuroamp.errors import NeuroampError
-from neuroamp.fitting import Fitting
 from neuroamp.recording import at_level, read_recording, resample
-from neuroamp.released import DEFAULT_MODEL, find_model
+from neuroamp.released import DEFAULT_MODEL
 from numpy.typing import NDArray
 
+from neuroamp_host.chains import open_chain
 from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.profiling import (
     Report,
+    check_target,
     peak_memory_bytes,
     run_offline,
     this_machine,
@@ -95,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Times the frames, prints the table and writes the files."""
     for path in (options.json, options.png):
-        _check_target(path)
+        check_target(path)
     if options.png is not None and importlib.util.find_spec("matplotlib") is None:
         raise NeuroampError(
             "--png needs the package matplotlib, which is not installed; install it with "
@@ -121,7 +122,9 @@ def profile_offline(options: argparse.Namespace) -> Report:
         )
     ear = Ear(options.ear)
     fitting = make_fitting(load_listener(options.audiogram).ear(ear), ear)
-    chain, engine, model = open_chain(options.model, options.engine, fitting)
+    opened = open_chain(options.model, options.engine, fitting)
+    chain, model = opened.chain, opened.model
+    assert model is not None  # there is an engine
     block = chain.profile.hop if options.block is None else options.block
     if block < 1:
         raise NeuroampError(f"--block is {block} samples but must be at least 1.")
@@ -135,7 +138,7 @@ def profile_offline(options: argparse.Namespace) -> Report:
     memory["process_at_its_peak"] = peak_memory_bytes()
     return Report(
         device=OFFLINE,
-        engine=engine,
+        engine=opened.engine,
         kernel=kernel,
         model=model.stem,
         profile=chain.profile,
@@ -146,25 +149,6 @@ def profile_offline(options: argparse.Namespace) -> Report:
         memory_bytes=memory,
         machine=this_machine(),
     )
-
-
-def open_chain(
-    model: str, engine: str, fitting: Fitting
-) -> tuple[NativeChain | EarChain, str, Path]:
-    """A chain at rest for the fitting's ear, the name of its engine, and its model file."""
-    is_name = Path(model).suffix.lower() not in {kind.suffix for kind in ENGINES.values()}
-    if engine == "auto" and is_name:
-        if ENGINES["native"].is_installed():
-            engine = "native"
-        else:
-            print("note: the native engine was not built; another engine is timed.")
-    path = find_model(model, engine)
-    if engine == "auto":
-        engine = next(name for name, kind in ENGINES.items() if kind.suffix == path.suffix.lower())
-    if engine == "native":
-        return NativeChain(path, fitting), engine, path
-    opened = open_engine(path, engine)
-    return EarChain(opened.info.profile, fitting, opened), engine, path
 
 
 def _sound(path: str | None, rate_hz: int) -> Floats:
@@ -180,14 +164,6 @@ def _sound(path: str | None, rate_hz: int) -> Floats:
     length = min(part.size for part in parts)
     mixture: Floats = parts[0][:length] + parts[1][:length]
     return mixture
-
-
-def _check_target(path: Path | None) -> None:
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
-        raise NeuroampError(
-            f"the output {path} {what} but must be a file in an existing folder; give another path."
-        )
 
 
 def _progress(share: float) -> None:

@@ -28,12 +28,23 @@ _LARGEST = 80.0
 
 @njit(inline="always")
 def _sigmoid(x):  # type: ignore[no-untyped-def]  # numba infers
-    """1 / (1 + exp(-x)); NaN stays NaN, because comparisons with it are false."""
-    if x < -_LARGEST:
-        x = -_LARGEST
-    if x > _LARGEST:
-        x = _LARGEST
-    return 1.0 / (1.0 + fast_exp(-x))
+    """1 / (1 + exp(-x)), without branches, so that loops of it become SIMD; NaN stays NaN."""
+    bounded = min(max(x, -_LARGEST), _LARGEST) + (x - x)
+    return 1.0 / (1.0 + fast_exp(-bounded))
+
+
+@njit(cache=True, error_model="numpy")
+def _to_sigmoid(values):  # type: ignore[no-untyped-def]
+    """Sigmoid of [n], in place, so that the compiler need not ask whether two arrays overlap."""
+    for k in range(values.size):
+        values[k] = _sigmoid(values[k])
+
+
+@njit(cache=True, error_model="numpy")
+def _to_tanh(values):  # type: ignore[no-untyped-def]
+    """Hyperbolic tangent of [n], in place."""
+    for k in range(values.size):
+        values[k] = 2.0 * _sigmoid(2.0 * values[k]) - 1.0
 
 
 @njit(cache=True, error_model="numpy")
@@ -41,23 +52,18 @@ def _forward_step(gates, cells, hiddens, squashed, t):  # type: ignore[no-untype
     """Gate inputs [batch, 4 width] of step t to gates, and the states of step t + 1."""
     batch, width = squashed.shape[1:]
     for row in range(batch):
-        z = gates[t, row]
-        for k in range(2 * width):
-            z[k] = _sigmoid(z[k])
-        for k in range(2 * width, 3 * width):
-            z[k] = 2.0 * _sigmoid(2.0 * z[k]) - 1.0
-        for k in range(3 * width, 4 * width):
-            z[k] = _sigmoid(z[k])
+        z, small = gates[t, row], squashed[t, row]
+        _to_sigmoid(z[: 2 * width])
+        _to_tanh(z[2 * width : 3 * width])
+        _to_sigmoid(z[3 * width :])
         for k in range(width):
             cell = z[width + k] * cells[t, row, k] + z[k] * z[2 * width + k]
-            if cell < -CELL_BOUND:
-                cell = -CELL_BOUND
-            if cell > CELL_BOUND:
-                cell = CELL_BOUND
+            cell = min(max(cell, -CELL_BOUND), CELL_BOUND) + (cell - cell)
             cells[t + 1, row, k] = cell
-            small = 2.0 * _sigmoid(2.0 * cell) - 1.0
-            squashed[t, row, k] = small
-            hiddens[t + 1, row, k] = z[3 * width + k] * small
+            small[k] = cell
+        _to_tanh(small)
+        for k in range(width):
+            hiddens[t + 1, row, k] = z[3 * width + k] * small[k]
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})

@@ -8,6 +8,7 @@ from neuroamp.bands import CHANNEL_FREQUENCIES_HZ
 from neuroamp.fitting import COMPRESSION_RATIO_RANGE, GAIN_RANGE_DB, Fitting
 
 from neuroamp_host.prescription import prescribe
+from neuroamp_host.prescription.rule import Prescription
 
 DEFAULT_MPO_DB_SPL = 110.0
 
@@ -34,6 +35,25 @@ def make_fitting(
         NeuroampError: there is no such rule, or a limit is out of range.
     """
     prescription = prescribe(rule, audiogram, CHANNEL_FREQUENCIES_HZ, linear)
+    return fitting_of(prescription, audiogram, ear, rule, mpo_db_spl, noise_reduction)
+
+
+def fitting_of(
+    prescription: Prescription,
+    audiogram: Audiogram,
+    ear: Ear,
+    rule: str,
+    mpo_db_spl: float = DEFAULT_MPO_DB_SPL,
+    noise_reduction: float = 1.0,
+) -> Fitting:
+    """The fitting of one ear whose prescription, at `CHANNEL_FREQUENCIES_HZ`, is known.
+
+    Args:
+        rule: what the prescription is called, for the record.
+
+    Raises:
+        NeuroampError: a limit is out of range.
+    """
     return Fitting(
         ear=ear,
         thresholds_db_hl=tuple(float(level) for level in audiogram.six_point()),

@@ -43,19 +43,28 @@ def load_gain_table(path: Path, frequencies_hz: ArrayLike) -> Prescription:
             range or given twice, a frequency lacks a level that others have, or there are several
             levels that do not include 65 dB SPL.
     """
-    table = _read(path)
+    return gain_table_from_text(_text(path), str(path), frequencies_hz)
+
+
+def gain_table_from_text(text: str, name: str, frequencies_hz: ArrayLike) -> Prescription:
+    """The prescription of a table's content; `name` is what errors call the file.
+
+    Raises:
+        NeuroampError: as `load_gain_table`, but for the file's own troubles.
+    """
+    table = _parsed(text, name)
     levels = sorted({level for _, level in table})
     known_hz = sorted({frequency for frequency, _ in table})
     for frequency in known_hz:
         for level in levels:
             if (frequency, level) not in table:
                 raise NeuroampError(
-                    f"the gain table {path} has no gain at {frequency:g} Hz for {level:g} dB SPL "
+                    f"the gain table {name} has no gain at {frequency:g} Hz for {level:g} dB SPL "
                     "though it has other frequencies at that level; add it."
                 )
     if len(levels) > 1 and not levels[0] <= SPEECH_DB_SPL <= levels[-1]:
         raise NeuroampError(
-            f"the gain table {path} is for {levels[0]:g} to {levels[-1]:g} dB SPL but must "
+            f"the gain table {name} is for {levels[0]:g} to {levels[-1]:g} dB SPL but must "
             f"include speech of {SPEECH_DB_SPL:g} dB SPL; add that level."
         )
     gains = np.array([[table[frequency, level] for level in levels] for frequency in known_hz])
@@ -71,9 +80,9 @@ def load_gain_table(path: Path, frequencies_hz: ArrayLike) -> Prescription:
     )
 
 
-def _read(path: Path) -> Table:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise NeuroampError(
             f"the gain table {path} is not UTF-8 text; export it again as UTF-8."
@@ -84,38 +93,41 @@ def _read(path: Path) -> Table:
             f"cannot read the gain table {str(path)!r} ({reason}); give the path of a CSV or JSON "
             "file."
         ) from None
-    rows = _json_rows(text, path) if text.lstrip().startswith("{") else _csv_rows(text, path)
+
+
+def _parsed(text: str, name: str) -> Table:
+    rows = _json_rows(text, name) if text.lstrip().startswith("{") else _csv_rows(text, name)
     table: Table = {}
     for number, row in enumerate(rows, start=1):
         frequency, level, gain = (
-            _checked(value, column, allowed, f"row {number} of the gain table {path}")
+            _checked(value, column, allowed, f"row {number} of the gain table {name}")
             for value, column, allowed in zip(row, COLUMNS, RANGES, strict=True)
         )
         if (frequency, level) in table:
             raise NeuroampError(
-                f"row {number} of the gain table {path} gives {frequency:g} Hz and {level:g} dB "
+                f"row {number} of the gain table {name} gives {frequency:g} Hz and {level:g} dB "
                 "SPL once more; keep one gain."
             )
         table[frequency, level] = gain
     if not table:
         raise NeuroampError(
-            f"the gain table {path} has no rows; give lines of {', '.join(COLUMNS)}."
+            f"the gain table {name} has no rows; give lines of {', '.join(COLUMNS)}."
         )
     return table
 
 
-def _csv_rows(text: str, path: Path) -> list[tuple[Any, ...]]:
+def _csv_rows(text: str, name: str) -> list[tuple[Any, ...]]:
     try:
         records = list(csv.DictReader(io.StringIO(text, newline="")))
     except csv.Error as error:
         raise NeuroampError(
-            f"the gain table {path} is no CSV ({error}); export it again with the columns "
+            f"the gain table {name} is no CSV ({error}); export it again with the columns "
             f"{', '.join(COLUMNS)}."
         ) from None
     return [tuple(record.get(column) for column in COLUMNS) for record in records]
 
 
-def _json_rows(text: str, path: Path) -> list[tuple[Any, ...]]:
+def _json_rows(text: str, name: str) -> list[tuple[Any, ...]]:
     try:
         document = json.loads(text)
         frequencies, levels, gains = (document[column] for column in COLUMNS)
@@ -126,7 +138,7 @@ def _json_rows(text: str, path: Path) -> list[tuple[Any, ...]]:
         ]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise NeuroampError(
-            f"the gain table {path} is not whole ({type(error).__name__}: {error}); give "
+            f"the gain table {name} is not whole ({type(error).__name__}: {error}); give "
             f"{', '.join(COLUMNS)} with a row of gains for each frequency."
         ) from None
 

@@ -120,6 +120,13 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def aid_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """tests/device/core/aid_driver.c under the same sanitizers."""
+    output = tmp_path_factory.mktemp("driver") / "aid_driver"
+    return compile_c(output, [HERE / "aid_driver.c"], "-O1", "-pthread", *SANITIZERS)
+
+
+@pytest.fixture(scope="session")
 def fitting() -> Fitting:
     """A moderate, sloping loss, compressed."""
     return Fitting(

@@ -82,6 +82,23 @@ def test_hostile_input_never_exceeds_the_limit(
     assert b"loudest sample 0.9999" in run(driver, "adversarial", model(name), frames, "7")
 
 
+@pytest.mark.parametrize("name", ["tiny", "paper", "wear"])
+def test_no_setting_of_the_aid_lifts_its_output_over_the_limit(
+    aid_driver: Path, model: Callable[[str], Path], name: str
+) -> None:
+    """Fittings, calibrations, volumes and mutes, sound and refused ones, in hostile sound."""
+    hops = {"tiny": "20000", "paper": "300", "wear": "1500"}[name]
+    assert b"loudest sample" in run(aid_driver, "adversarial", model(name), hops, "1")
+
+
+def test_the_aid_is_set_and_read_while_the_sound_goes_on(
+    aid_driver: Path, model: Callable[[str], Path]
+) -> None:
+    """A second thread sets fittings and reads times: none is torn, and the limit holds."""
+    told = run(aid_driver, "threads", model("tiny"), "20000", "1")
+    assert b"fittings taken: yes, reports read: yes" in told
+
+
 def test_damaged_models_are_borne(driver: Path, model: Callable[[str], Path]) -> None:
     assert b"3000 damaged" in run(driver, "fuzz", model("tiny"), "3000", "1")
 

@@ -49,7 +49,8 @@ typedef enum neuroamp_status {
     NEUROAMP_TOO_LITTLE_MEMORY,
     NEUROAMP_WRONG_EAR,       /* the fitting is for the other ear */
     NEUROAMP_BAD_FITTING,     /* a value is not a number or out of its range */
-    NEUROAMP_NOT_SUPPORTED    /* this processor lacks that kernel, or the model is packed for another */
+    NEUROAMP_NOT_SUPPORTED,   /* this processor lacks that kernel, or the model is packed for another */
+    NEUROAMP_BAD_CALIBRATION  /* a value is not a number or out of its range */
 } neuroamp_status;
 
 typedef enum neuroamp_ear { NEUROAMP_LEFT = 1, NEUROAMP_RIGHT = 2 } neuroamp_ear;
@@ -66,6 +67,15 @@ typedef struct neuroamp_fitting {
     float mpo_db_spl;                                  /* maximum power output, 60 .. 120 */
     float noise_reduction;                             /* 0 .. 1, share of the net's gain */
 } neuroamp_fitting;
+
+/* What converts between sound and numbers at one ear; apart from any fitting. Full scale is a
+ * digital 1.0. */
+typedef struct neuroamp_calibration {
+    int32_t ear;           /* neuroamp_ear */
+    float microphone_pa;   /* pascals that read as full scale, 0.19 .. 640 (80 .. 150 dB SPL) */
+    float receiver_per_pa; /* full scales that give one pascal, 1/640 .. 1/0.19 */
+    float ceiling_db_spl;  /* the device's own limit, dB SPL of a sine, 60 .. 120 */
+} neuroamp_calibration;
 
 /* The numbers of a model's profile that a caller needs. */
 typedef struct neuroamp_info {
@@ -109,6 +119,12 @@ typedef struct neuroamp_times {
 /* A clock: monotonic ticks of any unit. */
 typedef uint64_t (*neuroamp_clock)(void *context);
 
+/* A net from outside the core: one step from `features` to `output`, which may be the same array,
+ * as many values as neuroamp_info counts, for a listener of these thresholds in dB HL
+ * [NEUROAMP_AUDIOGRAM_POINTS]. Returns 0 if it has no output in time. */
+typedef int (*neuroamp_net)(void *context, const float *thresholds_db_hl, const float *features,
+                            float *output);
+
 /* How the net's matrices are multiplied. All give the same bits. */
 typedef enum neuroamp_kernel {
     NEUROAMP_PLAIN, /* portable C, the reference */
@@ -137,6 +153,10 @@ NEUROAMP_API neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, co
                                            size_t model_bytes, neuroamp_ear ear,
                                            const neuroamp_fitting *fitting, neuroamp **chain);
 
+/* Whether a chain of this ear takes the fitting: OK, WRONG_EAR or BAD_FITTING. */
+NEUROAMP_API neuroamp_status neuroamp_check_fitting(neuroamp_ear ear,
+                                                    const neuroamp_fitting *fitting);
+
 /* Takes another fitting: its limit at once, its gains from the next step on, with no break in the
  * sound. A refused fitting leaves the chain as it was. */
 NEUROAMP_API neuroamp_status neuroamp_set_fitting(neuroamp *chain,
@@ -146,9 +166,18 @@ NEUROAMP_API neuroamp_status neuroamp_set_fitting(neuroamp *chain,
  * count, and `out` may be `in`. No output sample ever exceeds the ceiling of the limiter. */
 NEUROAMP_API void neuroamp_process(neuroamp *chain, const float *in, float *out, size_t samples);
 
+/* For a caller that always processes whole hops (an audio device with blocks of them): with 1, a
+ * hop's output is given back in the call that brought the hop, and `delay_samples` is one hop
+ * less. A call of another length ends it for good. For a chain at rest. */
+NEUROAMP_API void neuroamp_use_whole_hops(neuroamp *chain, int enabled);
+
 /* With 0, the net's steps count as missed: its last gains fade to the fitting's own. This is
  * what a loop does that is late; with 1 the net goes on. */
 NEUROAMP_API void neuroamp_enable_net(neuroamp *chain, int enabled);
+
+/* From now on `net` makes the steps, in place of the model's own net if it has one (null: that one
+ * again). A step without output or with one that is not finite counts as missed. */
+NEUROAMP_API void neuroamp_set_net(neuroamp *chain, neuroamp_net net, void *context);
 
 /* Forgets all that was heard, and the statistics; the fitting, kernel and clock stay. */
 NEUROAMP_API void neuroamp_reset(neuroamp *chain);

@@ -46,14 +46,6 @@ typedef struct neuroamp_settings {
     neuroamp_store stores[2];
 } neuroamp_settings;
 
-/* What converts between sound and numbers at one ear; apart from any fitting. */
-typedef struct neuroamp_calibration {
-    int32_t ear;           /* neuroamp_ear */
-    float microphone_pa;   /* pascals that read as full scale */
-    float receiver_per_pa; /* full scales that give one pascal */
-    float ceiling_db_spl;  /* the device's own limit, dB SPL of a sine, 60 .. 120 */
-} neuroamp_calibration;
-
 /* Bytes of memory that settings take in units of `unit_bytes`. */
 NEUROAMP_API size_t neuroamp_settings_bytes(uint32_t unit_bytes);
 

@@ -2,10 +2,14 @@
  * machine that runs the emulator, the serial port is the emulator's. Arguments (-semihosting-config
  * arg=...), each NAME=VALUE:
  *
- *     in=FILE     microphone: int32 samples, little-endian; at its end the firmware ends
+ *     in=FILE     microphone: int32 samples, little-endian; at its end the firmware ends. Without it
+ *                 silence, without end
  *     out=FILE    receiver: the same
- *     flash=FILE  settings memory; must exist
- *     paced       audio by the timer, in real time; without it as fast as it can be computed
+ *     flash=FILE  settings memory, 64 KiB; must exist
+ *     cut=N       the power fails when N more bytes of the settings memory have been written
+ *     paced       audio by the timer, in real time. Without it the timer stands still, a half of the
+ *                 double buffer is due whenever the firmware would sleep, and the clock goes by the
+ *                 audio: nothing is ever late, and a run is the same to the instruction every time
  */
 #include "board.h"
 #include "cortex_m.h"
@@ -20,7 +24,10 @@ enum {
     TIMER_PRIORITY = 0x40,
     AUDIO_PRIORITY = 0x80,
     SYSTICK_EXCEPTION = 15,
-    FLASH_UNIT = 4096
+    TICKS_PER_MS = CORE_HZ / 1000,
+    FLASH_UNIT = 4096,
+    FLASH_UNITS = 16,
+    POWER_CUT_EXIT = 3
 };
 
 #define UART_DATA (*(volatile uint32_t *)(UART_BASE + 0x00))
@@ -44,8 +51,10 @@ static board_audio audio;
 static semihosting_file microphone = -1, receiver = -1, flash = -1;
 static unsigned half;
 static int is_paced;
+static uint32_t bytes_to_cut; /* 0: the power stays */
 static volatile int is_over;
-static volatile uint32_t milliseconds;
+static volatile uint32_t milliseconds; /* by the timer */
+static volatile uint64_t samples;      /* exchanged so far */
 
 /* The value of NAME=VALUE, ended by a null; or of NAME alone, ""; null if it was not given. */
 static const char *argument(const char *name) {
@@ -56,6 +65,15 @@ static const char *argument(const char *name) {
         }
     }
     return NULL;
+}
+
+static uint32_t number_argument(const char *name) {
+    uint32_t number = 0;
+    const char *digit = argument(name);
+    for (; digit != NULL && *digit >= '0' && *digit <= '9'; digit++) {
+        number = 10 * number + (uint32_t)(*digit - '0');
+    }
+    return number;
 }
 
 static semihosting_file open_argument(const char *name, int mode) {
@@ -73,31 +91,28 @@ int board_start(void) {
     microphone = open_argument("in", SEMIHOSTING_READ);
     receiver = open_argument("out", SEMIHOSTING_WRITE);
     flash = open_argument("flash", SEMIHOSTING_UPDATE);
+    bytes_to_cut = number_argument("cut");
     is_paced = argument("paced") != NULL;
     UART_DIVIDER = 217; /* the emulator does not mind the rate */
     UART_CONTROL = UART_ENABLE;
     interrupt_enable(UART_RECEIVE_INTERRUPT, SERIAL_PRIORITY);
     SCB_PRIORITY[SYSTICK_EXCEPTION] = TIMER_PRIORITY;
-    SYSTICK_RELOAD = CORE_HZ / 1000 - 1;
+    SYSTICK_RELOAD = TICKS_PER_MS - 1;
     SYSTICK_VALUE = 0;
-    SYSTICK_CONTROL = 7; /* count, interrupt, processor clock */
+    SYSTICK_CONTROL = is_paced ? 7 : 0; /* count, interrupt, processor clock */
     return 1;
 }
 
 void board_audio_start(const board_audio *wanted) {
     audio = *wanted;
     interrupt_enable(AUDIO_INTERRUPT, AUDIO_PRIORITY);
-    if (!is_paced && microphone >= 0) {
-        interrupt_pend(AUDIO_INTERRUPT);
-    }
 }
 
 /* One half of the double buffer to and from the files, as a converter's DMA would. */
 static void exchange(void) {
     const size_t offset = half * audio.frames, bytes = audio.frames * sizeof(int32_t);
-    const size_t had = microphone < 0 ? 0 : semihosting_read(microphone, audio.capture + offset, bytes);
-    if (had < bytes) {
-        is_over = microphone >= 0;
+    if (microphone >= 0 && semihosting_read(microphone, audio.capture + offset, bytes) < bytes) {
+        is_over = 1;
         return;
     }
     firmware_audio(half);
@@ -106,18 +121,16 @@ static void exchange(void) {
         semihosting_write(receiver, audio.playback + offset, bytes);
     }
     half ^= 1;
-    if (!is_paced) {
-        interrupt_pend(AUDIO_INTERRUPT);
-    }
+    samples += audio.frames;
 }
 
 void board_systick(void) {
     static uint32_t due;
     milliseconds++;
     if (is_paced && audio.frames != 0) {
-        due += audio.sample_rate_hz / 1000;
-        if (due >= audio.frames) {
-            due -= (uint32_t)audio.frames;
+        due += audio.sample_rate_hz;
+        if (due >= 1000 * audio.frames) {
+            due -= 1000 * (uint32_t)audio.frames;
             interrupt_pend(AUDIO_INTERRUPT);
         }
     }
@@ -142,29 +155,59 @@ void board_serial_write(const uint8_t *bytes, size_t count) {
     }
 }
 
+int board_was_watchdog(void) { return 0; }
+
+const char *board_serial_number(void) { return "emulated"; }
+
 size_t board_flash_unit(void) { return FLASH_UNIT; }
 
 int board_flash_read(uint32_t address, uint8_t *bytes, size_t count) {
-    return semihosting_seek(flash, address) && semihosting_read(flash, bytes, count) == count;
+    if (address + count > FLASH_UNITS * FLASH_UNIT || !semihosting_seek(flash, address)) {
+        return 0;
+    }
+    const size_t had = semihosting_read(flash, bytes, count);
+    memset(bytes + had, 0xff, count - had); /* the file may be shorter than the memory */
+    return 1;
+}
+
+/* Writes as far as the power lasts. */
+static int write_flash(const uint8_t *bytes, size_t count) {
+    if (bytes_to_cut != 0 && bytes_to_cut <= count) {
+        semihosting_write(flash, bytes, bytes_to_cut);
+        semihosting_exit(POWER_CUT_EXIT);
+    }
+    bytes_to_cut -= bytes_to_cut == 0 ? 0 : (uint32_t)count;
+    return semihosting_write(flash, bytes, count) == count;
 }
 
 int board_flash_program(uint32_t address, const uint8_t *bytes, size_t count) {
-    return semihosting_seek(flash, address) && semihosting_write(flash, bytes, count) == count;
+    return address + count <= FLASH_UNITS * FLASH_UNIT && semihosting_seek(flash, address) &&
+           write_flash(bytes, count);
 }
 
 int board_flash_erase(uint32_t address) {
     uint8_t erased[64];
     memset(erased, 0xff, sizeof erased);
-    int is_done = semihosting_seek(flash, address);
+    int is_done = address < FLASH_UNITS * FLASH_UNIT && semihosting_seek(flash, address);
     for (size_t i = 0; is_done && i < FLASH_UNIT; i += sizeof erased) {
-        is_done = semihosting_write(flash, erased, sizeof erased) == sizeof erased;
+        is_done = write_flash(erased, sizeof erased);
     }
     return is_done;
 }
 
-uint64_t board_ticks(void) { return milliseconds; }
+uint64_t board_ticks(void) {
+    if (!is_paced) {
+        return audio.frames == 0 ? 0 : samples * CORE_HZ / audio.sample_rate_hz;
+    }
+    uint32_t whole, rest;
+    do { /* until no millisecond ended in between */
+        whole = milliseconds;
+        rest = TICKS_PER_MS - 1 - SYSTICK_VALUE;
+    } while (whole != milliseconds);
+    return (uint64_t)whole * TICKS_PER_MS + rest;
+}
 
-uint32_t board_tick_hz(void) { return 1000; }
+uint32_t board_tick_hz(void) { return CORE_HZ; }
 
 void board_watchdog_start(uint32_t period) {
     WATCHDOG_LOCK = WATCHDOG_UNLOCK;
@@ -179,11 +222,17 @@ void board_watchdog_feed(void) {
     WATCHDOG_LOCK = 0;
 }
 
-void board_sleep(void) { __asm__ volatile("wfi"); }
+void board_sleep(void) {
+    if (is_paced || audio.frames == 0) {
+        __asm__ volatile("wfi");
+    } else {
+        interrupt_pend(AUDIO_INTERRUPT);
+    }
+}
 
 int board_is_over(void) { return is_over; }
 
-void board_end(const char *report) {
+_Noreturn void board_end(const char *report) {
     semihosting_print(report);
     semihosting_exit(0);
 }

@@ -103,8 +103,9 @@ def test_every_net_trains(name: str, causal: bool, small_corpus: Path, tmp_path:
     assert net.causal == causal
     torch.manual_seed(config.seed)
     start = build(name, causal).state_dict()
-    moved = [key for key, value in net.state_dict().items() if not torch.equal(value, start[key])]
-    assert moved == list(start)  # every weight has a gradient
+    still = [key for key, value in net.state_dict().items() if torch.equal(value, start[key])]
+    # A key's bias adds the same to all scores of a query, so that its gradient is rounding.
+    assert [key for key in still if not key.endswith("attention.key.bias")] == []
 
 
 def test_a_run_begun_before_a_setting_existed_goes_on(tmp_path: Path) -> None:

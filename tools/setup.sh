@@ -12,14 +12,14 @@ DEMO_EXTRAS="demo"
 TEST_EXTRAS="host,tflite,fitting,dev"
 
 # Debian packages: Python itself; the compiler of the C core; what compiles the firmware and runs it;
-# and for the tests what sounddevice loads, the compiler that fuzzes, the browser that opens the
-# fitting page with fonts for it, and what compiles and runs the core for a 64-bit Raspberry Pi where
+# and for the tests what sounddevice loads, the compiler that fuzzes, a sound server that needs no
+# hardware, the browser that opens the fitting page with fonts for it, and what compiles and runs the core for a 64-bit Raspberry Pi where
 # this machine is none.
 APT_PYTHON=(python3 python3-venv)
 APT_CORE=(gcc libc6-dev)
 APT_FIRMWARE=(gcc-arm-none-eabi libnewlib-arm-none-eabi make qemu-system-arm)
-APT_TEST=("${APT_CORE[@]}" "${APT_FIRMWARE[@]}" libportaudio2 jackd2 libjack-jackd2-0 clang libclang-rt-dev)
-APT_TEST+=(chromium fonts-liberation)
+APT_TEST=("${APT_CORE[@]}" "${APT_FIRMWARE[@]}" libportaudio2 clang libclang-rt-dev)
+APT_TEST+=(jackd2 libjack-jackd2-0 chromium fonts-liberation)
 APT_AARCH64_CORE=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 if [ "$(uname -m)" != aarch64 ]; then
     APT_TEST+=("${APT_AARCH64_CORE[@]}" qemu-user)

@@ -47,7 +47,7 @@ UNCALIBRATED_CEILING_DB_SPL = 85.0
 UNCALIBRATED_DB_SPL = 120.0
 """What an RMS of full scale is taken to be at a microphone or receiver that nobody measured."""
 
-READ_TRIES = 200
+READ_TRIES = 2000
 READ_PAUSE_S = 0.0005
 
 DECLARATIONS = """

@@ -111,6 +111,13 @@ def test_ten_seconds_of_noisy_speech_are_the_host_s_bytes(
     assert run.report["stack used"] <= (1.0 - STACK_RESERVE) * run.report["stack size"]
 
 
+def test_the_skeleton_of_a_port_builds(firmware: GetFirmware) -> None:
+    built = firmware("skeleton")
+    built.check_limits()
+    with pytest.raises(NeuroampError, match="cannot be emulated"):
+        emulators.command(built)
+
+
 def test_a_firmware_above_a_limit_is_refused(firmware: GetFirmware) -> None:
     built = firmware(EMULATED[0])
     large = dataclasses.replace(built, sizes={**LIMITS, "code": LIMITS["code"] + 3})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from neuroamp.fitting import Fitting
 from neuroamp.link.records import FittingRecord
 from neuroamp_host.cli import main
 from neuroamp_host.firmware import emulator as emulators
-from neuroamp_host.firmware.build import Firmware
+from neuroamp_host.firmware.build import Firmware, build
 from neuroamp_host.firmware.emulator import (
     FLASH,
     FLASH_UNIT,
@@ -25,7 +26,7 @@ from neuroamp_host.firmware.emulator import (
     calibration_of,
     store_settings,
 )
-from neuroamp_host.fitting.client import DeviceClient
+from neuroamp_host.fitting.client import DeviceClient, RefusedError
 from neuroamp_host.prescription.fit import make_fitting
 from numpy.typing import NDArray
 
@@ -72,13 +73,18 @@ def test_the_fit_command_changes_the_sound_as_prescribed(
                 device.applied_gains_db(Ear.LEFT), fitting.gain_65_db, atol=0.05
             )
             after = settled_gain_db(device)
+            assert device.times().times.count > 0
+            assert device.events()
+        (tmp_path / MICROPHONE).write_bytes(b"")  # the audio is over
+        assert running.wait(PATIENCE_S) == 0
+        report = emulators.read_report(running.said)
+        assert report["stack used"] <= 0.9 * report["stack size"]
         assert abs(before) < 3.0  # unfitted: no gain, within what the net takes from the noise
         assert after > before + 5.0
 
     # It is stored: after the power was cut, the next start plays it from the first sample on.
     run = emulators.process(built, samples[:32_000], tmp_path)
     np.testing.assert_array_equal(run.samples, on_the_host(samples[:32_000], fitting))
-    assert run.report["stack used"] <= 0.9 * run.report["stack size"]
 
 
 def settled_gain_db(device: DeviceClient) -> float:
@@ -101,13 +107,15 @@ def fittings() -> tuple[Fitting, Fitting]:
 
 
 def commit_until_dark(running: Emulator, fitting: Fitting) -> None:
-    """Fits, and is content when the device does not live to answer."""
-    try:
-        with DeviceClient(running.port, reconnect_s=0.1) as device:
+    """Fits again and again until the device does not live to answer."""
+    deadline = time.monotonic() + PATIENCE_S
+    while running.is_on and time.monotonic() < deadline:
+        with (
+            contextlib.suppress(NeuroampError),
+            DeviceClient(running.port, reconnect_s=0.1) as device,
+        ):
             device.stage(fitting)
             device.commit(Ear.LEFT)
-    except NeuroampError:
-        pass
 
 
 def stored_after_restart(firmware: Firmware, folder: Path) -> Fitting | None:
@@ -155,3 +163,44 @@ def test_an_emulator_killed_during_writes_leaves_one_whole_fitting(
             running.cut_power()
             fitter.join(PATIENCE_S)
         assert stored_after_restart(firmware(BOARD), tmp_path) in (old, new)
+
+
+def test_the_watchdog_bites_when_the_audio_stands_still(
+    firmware: GetFirmware, tmp_path: Path
+) -> None:
+    """The emulator ends where a board would start again."""
+    store_settings(tmp_path, None, None)
+    ends = ("-action", "watchdog=poweroff")
+    files = (f"flash={FLASH}", "paced")
+    with Emulator(firmware(BOARD), tmp_path, *files, "stall=16000", extra=ends) as running:
+        with DeviceClient(running.port) as device:
+            assert device.identify().name.endswith(BOARD)
+        assert running.wait(PATIENCE_S) == 0
+
+
+def test_the_watchdog_lets_a_working_aid_be(firmware: GetFirmware, tmp_path: Path) -> None:
+    store_settings(tmp_path, None, None)
+    ends = ("-action", "watchdog=poweroff")
+    files = (f"flash={FLASH}", "paced")
+    with (
+        Emulator(firmware(BOARD), tmp_path, *files, extra=ends) as running,
+        DeviceClient(running.port) as device,
+    ):
+        deadline = time.monotonic() + PATIENCE_S
+        while device.counts(Ear.LEFT).hops < 4000:  # eight seconds; it bites after five
+            assert time.monotonic() < deadline
+
+
+def test_a_firmware_for_the_right_ear_refuses_the_left_one_s_fitting(
+    firmware: GetFirmware, tmp_path: Path
+) -> None:
+    built = firmware(BOARD)
+    right = build(built.board, built.image, tmp_path / "built", Ear.RIGHT)
+    store_settings(tmp_path, None, None)
+    with paced(right, tmp_path) as running, DeviceClient(running.port) as device:
+        with pytest.raises(RefusedError):
+            device.stage(make_fitting(BISGAARD["N3"], Ear.LEFT))
+        fitting = in_binary32(make_fitting(BISGAARD["N3"], Ear.RIGHT))
+        device.stage(fitting)
+        device.commit(Ear.RIGHT)
+        assert device.read_fitting(Ear.RIGHT) == fitting

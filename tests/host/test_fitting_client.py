@@ -173,6 +173,18 @@ def test_a_fitting_that_is_not_kept_is_taken_back(
     assert len(device.settings.stores) == 1
 
 
+def test_a_question_that_is_interrupted_ends_the_trial(
+    client: DeviceClient, device: QuietDevice
+) -> None:
+    def interrupt() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        push(client, [record(Ear.LEFT)], keep=interrupt)
+    assert device.part.fittings[Ear.LEFT] == unfitted(Ear.LEFT)
+    assert device.settings.stores == []
+
+
 def test_gains_that_are_not_applied_are_noticed_and_nothing_is_stored(
     client: DeviceClient, device: QuietDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:

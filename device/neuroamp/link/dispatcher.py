@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -167,24 +168,27 @@ def unfitted(ear: Ear) -> Fitting:
 
 
 class EventLog:
-    """The last events, numbered from the start of the device."""
+    """The last events, numbered from the start of the device; any thread may log."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
+        self._lock = threading.Lock()
         self._events: collections.deque[Event] = collections.deque(maxlen=KEPT_EVENTS)
-        self.next = 0
+        self._next = 0
 
     def log(self, code: int, ears: Iterable[Ear] = (), argument: int = 0) -> None:
         """Adds an event about some ears, or about the device."""
-        self._events.append(Event(self._now_ms(), code, frozenset(ears), 0, argument % 2**32))
-        self.next += 1
+        with self._lock:
+            self._events.append(Event(self._now_ms(), code, frozenset(ears), 0, argument % 2**32))
+            self._next += 1
 
     def since(self, first: int) -> EventList:
         """The events from a number on, as many as an answer holds."""
-        oldest = self.next - len(self._events)
-        skipped = max(0, first - oldest)
-        found = itertools.islice(self._events, skipped, skipped + MOST_EVENTS)
-        return EventList(oldest, self.next, b"".join(event.encode() for event in found))
+        with self._lock:
+            oldest = self._next - len(self._events)
+            skipped = max(0, first - oldest)
+            found = list(itertools.islice(self._events, skipped, skipped + MOST_EVENTS))
+            return EventList(oldest, self._next, b"".join(event.encode() for event in found))
 
 
 @dataclasses.dataclass
@@ -330,6 +334,9 @@ class Dispatcher:
             return refusal.status, encode_refusal(refusal)
         except StoreFailedError:
             return Status.STORE_FAILED, encode_refusal(Refusal(Status.STORE_FAILED))
+        except NeuroampError:
+            # The audio part could not tell, as when its thread gets no time to run in.
+            return Status.REFUSED, encode_refusal(Refusal(Status.REFUSED))
 
     # What is in force
 

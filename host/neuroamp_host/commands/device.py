@@ -48,6 +48,7 @@ FEED_BEHIND_S = 0.5
 """A feed that is later than this gives up catching up: the machine slept."""
 
 FADE_OUT_S = 0.05
+LATE_EVERY_S = 10.0
 TEXT_LIMITS = {"serial": 16, "name": 24}
 
 
@@ -137,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
     if damaged is not None:
         dispatcher.events.log(EventCode.MODEL_UNUSABLE, argument=damaged)
     _tell(options, aid, settings, port.name)
-    _play(sound, dispatcher, port)
+    _play(aid, sound, dispatcher, port)
     print("stopped", flush=True)
     return 0
 
@@ -248,7 +249,32 @@ def _sound(options: argparse.Namespace, aid: Aid) -> Live | Feed:
     return Feed(aid, np.stack(channels).astype(np.float32))
 
 
-def _play(sound: Live | Feed, dispatcher: Dispatcher, port: Port) -> None:
+class _Watch:
+    """Writes down in the event log that the sound was lost, or a hop late."""
+
+    def __init__(self, aid: Aid, sound: Live | Feed, dispatcher: Dispatcher) -> None:
+        self._aid, self._sound, self._events = aid, sound, dispatcher.events
+        self._restarts = self._late = 0
+        self._told_late_s = float("-inf")
+
+    def look(self) -> None:
+        """Looks, and logs what is new; late hops at most every ten seconds."""
+        sound = self._sound
+        restarts = sound.report.restarts if isinstance(sound, Live) else 0
+        if restarts > self._restarts:
+            self._restarts = restarts
+            self._events.log(EventCode.AUDIO_STOPPED)
+            self._events.log(EventCode.AUDIO_RESUMED)
+        now_s = time.monotonic()
+        if now_s < self._told_late_s + LATE_EVERY_S:
+            return
+        late = self._aid.report(self._aid.ears[0]).late_hops
+        if late > self._late:
+            self._late, self._told_late_s = late, now_s
+            self._events.log(EventCode.LATE_FRAME, argument=late)
+
+
+def _play(aid: Aid, sound: Live | Feed, dispatcher: Dispatcher, port: Port) -> None:
     """Sound and link until a signal ends them, quietly; both are closed at the end."""
     stop = threading.Event()
 
@@ -260,8 +286,10 @@ def _play(sound: Live | Feed, dispatcher: Dispatcher, port: Port) -> None:
     try:
         sound.start()
         link.start()
+        watch = _Watch(aid, sound, dispatcher)
         while not stop.wait(0.05):
             sound.poll()
+            watch.look()
             if not link.is_alive():
                 raise NeuroampError("the link ended; look at what is printed above.")
     finally:

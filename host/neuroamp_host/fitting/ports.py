@@ -297,7 +297,7 @@ def _cannot_open(name: str, baud: int, error: Exception) -> PortError:
     text = str(error).lower()
     # Windows gives no errno but its own words.
     if code in (errno.ENOENT, errno.ENXIO, errno.ENODEV) or "filenotfound" in text:
-        what, advice = "is not there", "plug the device in; `neuroamp fit --list` shows the ports"
+        what, advice = "is not there", "plug the device in, and see `neuroamp fit --list`"
     elif code == errno.EACCES or "permission" in text or "access is denied" in text:
         what = "may not be opened by this user"
         advice = "add the user to the group that owns it (often dialout), and log in again"

@@ -65,8 +65,7 @@ def push(
     for attempt in range(ATTEMPTS):
         try:
             kept = _try(client, records, max(trial_s, LEAST_TRIAL_S))
-            if keep is not None and not keep():
-                client.revert(wanted)
+            if keep is not None and not _is_kept(client, keep):
                 return {ear: client.applied(ear) for ear in kept}
             keep = None
             client.commit(wanted)
@@ -92,6 +91,17 @@ def _try(
         with contextlib.suppress(LinkError):
             client.revert(kept)
         raise
+    return kept
+
+
+def _is_kept(client: DeviceClient, keep: Callable[[], bool]) -> bool:
+    """Asks; without a yes the trial is over, also where the question was interrupted."""
+    kept = False
+    try:
+        kept = keep()
+    finally:
+        if not kept:
+            client.revert()
     return kept
 
 

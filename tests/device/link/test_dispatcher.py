@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from neuroamp.audiogram import Ear
-from neuroamp.link.codes import Command, EventCode, Status
+from neuroamp.errors import NeuroampError
+from neuroamp.link.codes import Command, EventCode, ObjectKind, Status
 from neuroamp.link.dispatcher import AudioCounts, DeviceInfo, Dispatcher, unfitted
 from neuroamp.link.frames import Frame, FrameReader, Kind
 from neuroamp.link.messages import BOTH_EARS, MESSAGES, Levels, decode_reply
@@ -202,6 +203,24 @@ def test_an_audio_part_that_refuses_keeps_what_it_had() -> None:
     assert bench.ask(Command.EVENTS, bytes(4), sequence + 1).events()[-1].code == (
         EventCode.PART_REFUSED
     )
+
+
+def test_an_audio_part_that_cannot_tell_refuses_and_the_link_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.ask(Command.HELLO, b"\x01\x01", 0)
+
+    def busy(*_: object) -> None:
+        raise NeuroampError("the audio thread is busy all the time; choose a longer block.")
+
+    times = bytes([ObjectKind.TIMES, 1, 5, 0, 0])
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.part, "levels", busy)
+        patch.setattr(bench.part, "times", busy)
+        assert bench.ask(Command.LEVELS, b"\x01", 1) == (Status.REFUSED, 0, 0)
+        assert bench.ask(Command.READ, times, 2) == (Status.REFUSED, 0, 0)
+    assert bench.ask(Command.READ, times, 3).length > 0
 
 
 def test_a_device_of_one_ear_has_no_other() -> None:

@@ -480,7 +480,7 @@ def test_events_stream_the_state_the_levels_and_the_times(bench, device) -> None
     assert not seen["state"]["connected"]
     assert seen["levels"] == {} or seen["levels"]["left"]["output_db_spl"] == 80.0
     assert seen["times"]["count"] == 4
-    assert seen["times"]["deadline_misses"] == 1
+    assert seen["times"]["late"] == 1
     assert seen["times"]["deadline_us"] == 2000.0
     assert sum(count for _, _, count in seen["times"]["buckets"]) == 4
 

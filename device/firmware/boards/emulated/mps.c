@@ -7,6 +7,7 @@
  *     out=FILE    receiver: the same
  *     flash=FILE  settings memory, 64 KiB; must exist
  *     cut=N       the power fails when N more bytes of the settings memory have been written
+ *     stall=N     the converter stops after N samples
  *     paced       audio by the timer, in real time. Without it the timer stands still, a half of the
  *                 double buffer is due whenever the firmware would sleep, and the clock goes by the
  *                 audio: nothing is ever late, and a run is the same to the instruction every time
@@ -27,7 +28,8 @@ enum {
     TICKS_PER_MS = CORE_HZ / 1000,
     FLASH_UNIT = 4096,
     FLASH_UNITS = 16,
-    POWER_CUT_EXIT = 3
+    POWER_CUT_EXIT = 3,
+    WATCHDOG_PATIENCE = 10
 };
 
 #define UART_DATA (*(volatile uint32_t *)(UART_BASE + 0x00))
@@ -52,6 +54,7 @@ static semihosting_file microphone = -1, receiver = -1, flash = -1;
 static unsigned half;
 static int is_paced;
 static uint32_t bytes_to_cut; /* 0: the power stays */
+static uint32_t stalls_at;    /* samples; 0: never */
 static volatile int is_over;
 static volatile uint32_t milliseconds; /* by the timer */
 static volatile uint64_t samples;      /* exchanged so far */
@@ -92,6 +95,7 @@ int board_start(void) {
     receiver = open_argument("out", SEMIHOSTING_WRITE);
     flash = open_argument("flash", SEMIHOSTING_UPDATE);
     bytes_to_cut = number_argument("cut");
+    stalls_at = number_argument("stall");
     is_paced = argument("paced") != NULL;
     UART_DIVIDER = 217; /* the emulator does not mind the rate */
     UART_CONTROL = UART_ENABLE;
@@ -110,6 +114,9 @@ void board_audio_start(const board_audio *wanted) {
 
 /* One half of the double buffer to and from the files, as a converter's DMA would. */
 static void exchange(void) {
+    if (stalls_at != 0 && samples >= stalls_at) {
+        return;
+    }
     const size_t offset = half * audio.frames, bytes = audio.frames * sizeof(int32_t);
     if (microphone >= 0 && semihosting_read(microphone, audio.capture + offset, bytes) < bytes) {
         is_over = 1;
@@ -209,9 +216,11 @@ uint64_t board_ticks(void) {
 
 uint32_t board_tick_hz(void) { return CORE_HZ; }
 
+/* The emulator's time goes on while the emulator itself waits for a processor: more patience. */
 void board_watchdog_start(uint32_t period) {
+    const uint64_t patient = (uint64_t)period * WATCHDOG_PATIENCE;
     WATCHDOG_LOCK = WATCHDOG_UNLOCK;
-    WATCHDOG_LOAD = (uint32_t)((uint64_t)period * WATCHDOG_HZ / 2000); /* it bites at the second */
+    WATCHDOG_LOAD = (uint32_t)(patient * WATCHDOG_HZ / 2000); /* it bites at the second */
     WATCHDOG_CONTROL = 3;
     WATCHDOG_LOCK = 0;
 }

@@ -145,6 +145,8 @@ def _standing(plan: Plan, known: EarState | None, state: DeviceState) -> tuple[s
     extra = f" (volume {volume:+g} dB at that moment)" if volume else ""
     limit = known.applied.mpo_db_spl
     ceiling = f"; its limiter keeps {limit:g} dB SPL" if math.isfinite(limit) else ""
+    if not known.applied.calibrated:
+        ceiling += ", because the ear is not calibrated"
     return "good", f"Stored in the device, which confirmed that it applies it{extra}{ceiling}."
 
 

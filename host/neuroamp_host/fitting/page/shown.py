@@ -92,6 +92,14 @@ def times_as_json(record: TimesRecord | None, identity: Identity | None) -> dict
         for bucket, count in enumerate(times.histogram)
         if count
     ]
+    deadline_us, late = None, times.deadline_misses
+    if identity is not None:
+        # A frame that takes longer than a hop is late, whether or not the device counts those.
+        deadline_us = 1e6 * identity.hop / identity.sample_rate_hz
+        counted = enumerate(times.histogram)
+        late = max(
+            late, sum(n for bucket, n in counted if bucket_start(bucket) * scale >= deadline_us)
+        )
     return {
         "count": times.count,
         "mean_us": times.mean * scale,
@@ -99,8 +107,8 @@ def times_as_json(record: TimesRecord | None, identity: Identity | None) -> dict
         "p99_us": times.percentile(0.99) * scale,
         "p999_us": times.percentile(0.999) * scale,
         "max_us": times.max * scale,
-        "deadline_misses": times.deadline_misses,
-        "deadline_us": None if identity is None else 1e6 * identity.hop / identity.sample_rate_hz,
+        "late": late,
+        "deadline_us": deadline_us,
         "buckets": buckets,
     }
 

@@ -132,6 +132,13 @@ function isStored(ear) {
   );
 }
 
+/** Whether the device now applies what the page would give this ear. */
+function isHeard(ear) {
+  const applied = device.ears[ear].applied;
+  const heard = applied.gain_db.map((db) => db - applied.volume_db);
+  return same(targets[ear].fitting.gain_65_db, heard);
+}
+
 function compare() {
   for (const ear of EARS) {
     const badge = byId(`match-${ear}`);
@@ -143,7 +150,9 @@ function compare() {
           : ["wait", "△ to be corrected"]
         : isStored(ear)
           ? ["good", "✓ stored in the device"]
-          : ["wait", "△ not on the device yet"];
+          : device.trial?.ears.includes(ear) && isHeard(ear)
+            ? ["wait", "△ heard on trial, not stored"]
+            : ["wait", "△ not on the device yet"];
     badge.className = `badge ${state[0]}`;
     if (badge.textContent !== state[1]) badge.textContent = state[1];
   }
@@ -183,7 +192,7 @@ function showDevice(next) {
   byId("device-mark").textContent = next.connected ? "✓" : next.lost ? "!" : "…";
   const state = next.connected ? "Connected" : next.lost ? "Device lost" : "No device";
   if (byId("device-state").textContent !== state) byId("device-state").textContent = state;
-  const words = next.identity ? `${next.identity.words}, ${next.port}` : next.port;
+  const words = next.identity ? next.identity.words : next.port;
   if (byId("device-words").textContent !== words) byId("device-words").textContent = words;
   const banner = byId("banner");
   banner.hidden = next.connected || !next.error;
@@ -191,6 +200,7 @@ function showDevice(next) {
   if (banner.textContent !== sentence) banner.textContent = sentence;
   if (!next.connected) {
     meters.show(null);
+    histogram.show(null);
     say("");
   } else if (before.lost) {
     say("The device is back; what it has stored was read again.", "good");
@@ -481,7 +491,9 @@ stream.addEventListener("state", (event) => showDevice(JSON.parse(event.data)));
 stream.addEventListener("levels", (event) => {
   if (device.connected) meters.show(JSON.parse(event.data));
 });
-stream.addEventListener("times", (event) => histogram.show(JSON.parse(event.data)));
+stream.addEventListener("times", (event) => {
+  if (device.connected) histogram.show(JSON.parse(event.data));
+});
 stream.addEventListener("error", () =>
   showDevice({
     ...device,

@@ -79,7 +79,11 @@ export class Meters {
   }
 }
 
-const ms = (us) => (us === null ? "–" : `${(us / 1000).toFixed(us < 10000 ? 2 : 1)} ms`);
+function ms(us) {
+  if (us === null) return "–";
+  if (us < 1000) return `${us.toFixed(us < 10 ? 1 : 0)} µs`;
+  return `${(us / 1000).toFixed(us < 10000 ? 2 : 1)} ms`;
+}
 
 export class Histogram {
   constructor(container, words, table) {
@@ -88,7 +92,7 @@ export class Histogram {
     this.table = table;
   }
 
-  /** Times of frames: {count, p50_us, ..., deadline_us, deadline_misses, buckets: [[from, to, n]]}. */
+  /** Times of frames: {count, p50_us, ..., deadline_us, late, buckets: [[from, to, n]]}. */
   show(times) {
     if (!times || !times.count) {
       this.container.replaceChildren();
@@ -96,8 +100,8 @@ export class Histogram {
       this.table.replaceChildren("No frames timed yet.");
       return;
     }
-    const late = `${times.deadline_misses} of ${times.count} frames late`;
-    const deadline = times.deadline_us === null ? "" : ` (deadline ${ms(times.deadline_us)})`;
+    const late = `${times.late} of ${times.count} frames late`;
+    const deadline = times.deadline_us === null ? "" : ` (later than ${ms(times.deadline_us)})`;
     const summary =
       `Half within ${ms(times.p50_us)}, 99 % within ${ms(times.p99_us)}, ` +
       `longest ${ms(times.max_us)}; ${late}${deadline}.`;
@@ -135,8 +139,9 @@ export class Histogram {
       );
     }
     picture.append(svg("path", { class: "frame", d: `M8 ${base}H${width - 8}` }));
+    const steps = high / low < 100 ? [1, 2, 5] : [1];
     for (let decade = 1; decade < high; decade *= 10) {
-      for (const step of [1, 2, 5]) {
+      for (const step of steps) {
         const us = decade * step;
         if (us < low || us > high) continue;
         picture.append(
@@ -174,7 +179,7 @@ export class Histogram {
       ["99.9 % within", ms(times.p999_us)],
       ["longest", ms(times.max_us)],
       ["deadline", ms(times.deadline_us)],
-      ["late", `${times.deadline_misses}`],
+      ["late", `${times.late}`],
     ];
     const body = html("tbody");
     for (const [words, value] of rows) {

@@ -19,7 +19,7 @@ from neuroamp.model_file import read_model_info
 from neuroamp.profile import PROFILES
 from neuroamp_host.corpora.mixing import MixtureSampler
 from neuroamp_host.evaluation.systems import AT_EQUAL_LEVEL, NAL_R_WDRC, NEUROAMP, PEER
-from neuroamp_host.networks.lstm import parameter_count
+from neuroamp_host.networks.net import parameter_count
 from neuroamp_host.training import checkpoint
 
 MODELS = Path(__file__).resolve().parents[1] / "models"

@@ -25,6 +25,7 @@ from neuroamp.engines.base import Engine
 from neuroamp.engines.native import (
     EARS,
     OK,
+    Kernel,
     aligned_block,
     check_status,
     fitting_record,
@@ -240,6 +241,12 @@ class Aid:
     def has_net(self) -> bool:
         """Whether there is a net, and so a noise reduction."""
         return bool(self.info.states)
+
+    @property
+    def kernel(self) -> Kernel:
+        """How the core multiplies the net's matrices here."""
+        chain = self._library.neuroamp_aid_chain(self.pointer, EARS[self.ears[0]])
+        return Kernel(self._library.neuroamp_kernel_in_use(chain))
 
     @property
     def delay_samples(self) -> int:

@@ -204,6 +204,7 @@ class Live:
         aid.use_whole_hops(self.block % hop == 0)
         hop_s = profile.hop / profile.sample_rate_hz
         deadline_s = 0.75 * hop_s if setup.deadline_s is None else setup.deadline_s
+        self.deadline_s = deadline_s
         is_never_late = deadline_s == float("inf")
         aid.set_deadline(None if is_never_late else deadline_s)
         self._channels = (

@@ -1,14 +1,18 @@
-"""The chain of one ear for a command: by the native engine where it was built, else by another."""
+"""The chain of one ear, or an aid, for a command: by the native engine where it was built."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
+from neuroamp.aid import Aid
 from neuroamp.chain import EarChain
 from neuroamp.engines import ENGINES, open_engine
 from neuroamp.engines.native import NativeChain
+from neuroamp.errors import NeuroampError
 from neuroamp.fitting import Fitting
+from neuroamp.link.records import Calibration
 from neuroamp.model_file import ModelInfo
 from neuroamp.profile import WEAR
 from neuroamp.released import find_model
@@ -73,3 +77,46 @@ def open_chain(model: str, engine: str, fitting: Fitting) -> OpenedChain:
     opened = open_engine(path, engine)
     made = EarChain(opened.info.profile, fitting, opened)
     return OpenedChain(made, engine, path, opened.info)
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenedAid:
+    """An aid at rest and where it is from; the attributes are those of `OpenedChain`."""
+
+    aid: Aid
+    engine: str
+    model: Path | None
+
+
+def open_aid(
+    model: str, engine: str, fittings: Sequence[Fitting], calibrations: Sequence[Calibration] = ()
+) -> OpenedAid:
+    """An aid at rest for the fittings' ears; it needs the core (`check_core`).
+
+    Args:
+        model, engine: as for `choose_model`.
+        fittings, calibrations: as for `neuroamp.aid.Aid`.
+
+    Raises:
+        NeuroampError: as `choose_model` and `Aid`.
+    """
+    engine, path = choose_model(model, engine)
+    if path is None or engine == NATIVE:
+        aid = Aid(path, fittings, calibrations)
+    else:
+        engines = {fitting.ear: open_engine(path, engine) for fitting in fittings}
+        aid = Aid(None, fittings, calibrations, engines)
+    return OpenedAid(aid, engine, path)
+
+
+def check_core(what: str) -> None:
+    """Passes if the C core was built, which `what` needs.
+
+    Raises:
+        NeuroampError: it was not.
+    """
+    if not ENGINES[NATIVE].is_installed():
+        raise NeuroampError(
+            f"{what} needs the C core, which was not built because no C compiler was found when "
+            "neuroamp was installed; install gcc or clang and then neuroamp again."
+        )

@@ -17,7 +17,7 @@ from neuroamp import __version__
 from neuroamp.chain import ChainStats, EarChain
 from neuroamp.engines.native import NativeChain
 from neuroamp.errors import NeuroampError
-from neuroamp.profile import Profile
+from neuroamp.live import LiveReport
 from neuroamp.times import Stage, Times, bucket_start
 from numpy.typing import NDArray
 
@@ -45,26 +45,34 @@ class Report:
         device: 'offline', 'live' or 'serial'.
         engine, kernel: what ran the net, and how it multiplied; empty where there is no choice.
         model: name and quantisation.
-        profile: of the model; gives a frame's length in time.
-        times: of the stages, in ticks.
+        profile: what is known of the model's: `name`, `sample_rate_hz` and `hop` at the least.
+        times: of the stages, in ticks, of all ears together.
         ticks_per_second: of the clock; 1e9 for nanoseconds.
-        deadline_ticks: a frame above it is a miss.
-        stats: steps, missed steps and input samples that were no numbers.
-        memory_bytes: by what takes it.
+        deadline_ticks: a frame above it is a miss; None: the device's own, which it does not tell.
+        stats: steps, missed steps and input samples that were no numbers, of all ears together.
+        memory_bytes: by what takes it, as far as it is known.
         machine: where it ran.
+        ears: how many there are.
+        hops, late_hops: of a device that plays in real time: hops of all ears, and those that took
+            longer than its deadline, after which it leaves the net out for a while.
+        stream: what the live loop counted.
     """
 
     device: str
     engine: str
     kernel: str
     model: str
-    profile: Profile
+    profile: Mapping[str, Any]
     times: Mapping[Stage, Times]
     ticks_per_second: float
-    deadline_ticks: int
+    deadline_ticks: int | None
     stats: ChainStats
     memory_bytes: Mapping[str, int]
     machine: Mapping[str, str]
+    ears: int = 1
+    hops: int | None = None
+    late_hops: int | None = None
+    stream: LiveReport | None = None
 
     @property
     def frames(self) -> int:
@@ -73,18 +81,28 @@ class Report:
 
     @property
     def sound_s(self) -> float:
-        """How much sound the frames are, seconds."""
-        return self.frames * self.profile.hop / self.profile.sample_rate_hz
+        """How much sound the frames are, seconds; that of two ears lasts as long as that of one."""
+        return self.frames * self.hop_s / self.ears
+
+    @property
+    def hop_s(self) -> float:
+        """What a frame adds to the sound, seconds."""
+        return float(self.profile["hop"] / self.profile["sample_rate_hz"])
 
     @property
     def real_time_factor(self) -> float:
-        """Computing time of the frames by the time that the sound lasts."""
+        """Computing time of the frames of all ears by the time that the sound lasts."""
         seconds = self.times[Stage.FRAME].total / self.ticks_per_second
         return seconds / self.sound_s if self.frames else 0.0
 
     def microseconds(self, ticks: float) -> float:
         """A time of the report's clock in microseconds."""
         return 1e6 * ticks / self.ticks_per_second
+
+    @property
+    def deadline_us(self) -> float | None:
+        """The deadline in microseconds, where it is known."""
+        return None if self.deadline_ticks is None else self.microseconds(self.deadline_ticks)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON types; times are in microseconds."""
@@ -95,16 +113,20 @@ class Report:
             "engine": self.engine,
             "kernel": self.kernel,
             "model": self.model,
-            "profile": self.profile.to_dict(),
+            "profile": dict(self.profile),
+            "ears": self.ears,
             "frames": self.frames,
             "sound_s": self.sound_s,
-            "deadline_us": self.microseconds(self.deadline_ticks),
+            "deadline_us": self.deadline_us,
             "deadline_misses": self.times[Stage.FRAME].deadline_misses,
             "real_time_factor": self.real_time_factor,
             "stages": {stage.name.lower(): self._stage(stage) for stage in Stage},
             "steps": self.stats.steps,
             "missed_steps": self.stats.missed_steps,
             "non_finite_samples": self.stats.non_finite_samples,
+            "hops": self.hops,
+            "late_hops": self.late_hops,
+            "stream": None if self.stream is None else dataclasses.asdict(self.stream),
             "memory_bytes": dict(self.memory_bytes),
             "machine": dict(self.machine),
         }
@@ -129,8 +151,8 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report for people."""
-        period_us = 1e6 * self.profile.hop / self.profile.sample_rate_hz
         kernel = f", kernel {self.kernel}" if self.kernel else ""
+        engine = [f"engine             {self.engine}{kernel}"] if self.engine else []
         header = f"{'stage, microseconds':22}{'count':>9}{'mean':>10}"
         rows = [header + "".join(f"{name:>10}" for name in [*FRACTIONS, "max"])]
         for stage, times in self.times.items():
@@ -146,19 +168,41 @@ class Report:
             f"{what.replace('_', ' ')} {size / 1000:.1f} kB"
             for what, size in self.memory_bytes.items()
         )
-        return [
+        deadline = (
+            "the device's own deadline"
+            if self.deadline_us is None
+            else f"{self.deadline_us:g} microseconds"
+        )
+        lines = [
             *rows,
             f"device             {self.device}: {', '.join(self.machine.values())}",
-            f"engine             {self.engine}{kernel}",
+            *engine,
             f"model              {self.model}",
-            f"frames             {self.frames} of {period_us / 1000:g} ms, {self.sound_s:.1f} s, "
-            "one ear",
-            f"deadline misses    {misses} (frames above {self.microseconds(self.deadline_ticks):g}"
-            " microseconds)",
+            f"frames             {self.frames} of {1e3 * self.hop_s:g} ms, {self.sound_s:.1f} s, "
+            f"{'one ear' if self.ears == 1 else f'{self.ears} ears'}",
+            f"deadline misses    {misses} (frames above {deadline})",
             f"missed net steps   {self.stats.missed_steps} of {self.stats.steps}",
             f"real-time factor   {self.real_time_factor:.5f}",
-            f"memory             {memory}",
+            f"memory             {memory or 'not told by the device'}",
         ]
+        if self.stream is not None:
+            lines += stream_lines(self.stream)
+        if self.hops is not None:
+            lines.append(f"late hops          {self.late_hops} of {self.hops}")
+        return lines
+
+
+def stream_lines(counts: LiveReport) -> list[str]:
+    """What the live loop counted, for people."""
+    real_time = f"SCHED_FIFO {counts.priority}" if counts.priority else "not real-time"
+    return [
+        f"callbacks          {counts.callbacks} of {counts.block} frames, longest "
+        f"{1e3 * counts.longest_callback_s:.3f} ms, longest pause between two "
+        f"{1e3 * counts.longest_pause_s:.3f} ms",
+        f"audio thread       {real_time}",
+        f"gaps               {counts.input_gaps} in the input, {counts.output_gaps} in the output",
+        f"restarts           {counts.restarts}",
+    ]
 
 
 def this_machine() -> dict[str, str]:
@@ -271,8 +315,8 @@ def write_png(report: Report, path: Path) -> None:
             )
             for stage, times in ((stage, report.times[stage]) for stage in stages)
         },
-        report.microseconds(report.deadline_ticks),
-        f"{report.model}, {report.engine} {report.kernel}".rstrip(),
+        report.deadline_us,
+        f"{report.model}, {report.engine or report.device} {report.kernel}".rstrip(),
     )
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=130)

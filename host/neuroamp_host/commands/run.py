@@ -21,21 +21,27 @@ from neuroamp.aid import (
 )
 from neuroamp.audiogram import Ear, Listener
 from neuroamp.audiogram_files import load_listener
-from neuroamp.engines import ENGINES, open_engine
 from neuroamp.errors import NeuroampError
 from neuroamp.fitting import Fitting
 from neuroamp.live import Live
 from neuroamp.sound_devices import list_devices
 from neuroamp.times import Stage, Times, merged
 
-from neuroamp_host.chains import NATIVE, choose_model
+from neuroamp_host.chains import check_core, open_aid
 from neuroamp_host.listener_options import (
     add_listener_arguments,
     add_model_arguments,
     fitting_from,
     split_source,
 )
-from neuroamp_host.profiling import FRACTIONS, STAGE_NAMES, check_target, this_machine, write_whole
+from neuroamp_host.profiling import (
+    FRACTIONS,
+    STAGE_NAMES,
+    check_target,
+    stream_lines,
+    this_machine,
+    write_whole,
+)
 from neuroamp_host.sound_options import (
     add_calibration_arguments,
     add_sound_arguments,
@@ -97,13 +103,9 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(map(str, list_devices())) or "There is no sound device.")
         return 0
     _check(options)
-    if not ENGINES[NATIVE].is_installed():
-        raise NeuroampError(
-            "`neuroamp run` needs the C core, which was not built because no C compiler was found "
-            "when neuroamp was installed; install gcc or clang and then neuroamp again."
-        )
+    check_core("`neuroamp run`")
     fittings = _fittings(options)
-    aid, engine, model = open_aid(options, fittings)
+    aid, engine, model = aid_from(options, fittings)
     live = Live(aid, live_setup(options))
     with _ended_by_signals(live):
         live.start()
@@ -121,21 +123,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def open_aid(options: argparse.Namespace, fittings: list[Fitting]) -> tuple[Aid, str, str]:
+def aid_from(options: argparse.Namespace, fittings: list[Fitting]) -> tuple[Aid, str, str]:
     """The aid, the name of its engine and that of its model."""
-    engine, path = choose_model(options.model, options.engine)
     calibrations = calibrations_from(options, [fitting.ear for fitting in fittings])
-    if path is None:
-        aid = Aid(None, fittings, calibrations)
-    elif engine == NATIVE:
-        aid = Aid(path, fittings, calibrations)
-    else:
-        engines = {fitting.ear: open_engine(path, engine) for fitting in fittings}
-        aid = Aid(None, fittings, calibrations, engines)
+    opened = open_aid(options.model, options.engine, fittings, calibrations)
+    aid, path = opened.aid, opened.model
     for ear in aid.ears:
         aid.set_volume(ear, options.volume_db)
     model = "none, the prescription alone" if path is None else path.name
-    return aid, engine, model
+    return aid, opened.engine, model
 
 
 def final_report(live: Live, engine: str, model: str) -> dict[str, Any]:
@@ -290,16 +286,10 @@ def _tail(live: Live) -> list[str]:
             f"{f'{found.stats.missed_steps} of {found.stats.steps}':>16}"
         )
     assert found is not None  # an aid has an ear
-    real_time = f"SCHED_FIFO {counts.priority}" if counts.priority else "not real-time"
     return [
         *lines,
-        f"callbacks          {counts.callbacks} of {counts.block} frames, longest "
-        f"{1e3 * counts.longest_callback_s:.3f} ms, longest pause between two "
-        f"{1e3 * counts.longest_pause_s:.3f} ms",
-        f"audio thread       {real_time}",
-        f"gaps               {counts.input_gaps} in the input, {counts.output_gaps} in the output",
+        *stream_lines(counts),
         f"late hops          {found.late_hops} of {found.hops}",
-        f"restarts           {counts.restarts}",
         f"delay              {1e3 * delay.total_s:.2f} ms: sound devices with their buffers "
         f"{1e3 * delay.devices_s:.2f}, chain {1e3 * delay.chain_s:.2f}, resampling "
         f"{1e3 * delay.resampling_s:.2f}",

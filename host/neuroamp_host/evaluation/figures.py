@@ -206,13 +206,15 @@ def draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
     )
 
 
-def draw_times_figure(stages: Mapping[str, TimesRow], deadline_us: float, title: str) -> Figure:
+def draw_times_figure(
+    stages: Mapping[str, TimesRow], deadline_us: float | None, title: str
+) -> Figure:
     """Histograms of computing times, one row a stage, on one logarithmic axis in microseconds.
 
     Args:
         stages: by name: edges of the buckets in microseconds, counts (one fewer), percentiles by
             name and the longest time in microseconds.
-        deadline_us: drawn as a line over all rows.
+        deadline_us: drawn as a line over all rows, where it is known.
         title: of the figure.
     """
     figure, rows = plt.subplots(
@@ -228,7 +230,8 @@ def draw_times_figure(stages: Mapping[str, TimesRow], deadline_us: float, title:
         for (label, value), style in zip(percentiles.items(), styles, strict=True):
             axes.axvline(value, color="#08519c", linestyle=style, linewidth=1.1, label=label)
         axes.plot(longest, 1.0, "v", color="#08519c", markersize=5, label="longest", clip_on=False)
-        axes.axvline(deadline_us, color="#c8102e", linewidth=1.2, label="deadline")
+        if deadline_us is not None:
+            axes.axvline(deadline_us, color="#c8102e", linewidth=1.2, label="deadline")
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)

@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from neuroamp.errors import NeuroampError
-from neuroamp.model_file import append_tflite_metadata
+from neuroamp.model_file import ModelInfo, append_tflite_metadata
 
 from neuroamp_export.core_format import FloatWeights, write_core_model
 from neuroamp_export.formats import FORMATS
-from neuroamp_export.net import Stream, StreamingNet, model_info, recurrent_weights
+from neuroamp_export.net import (
+    ExportedStep,
+    Stream,
+    StreamingNet,
+    is_lstm_stack,
+    model_info,
+    recurrent_weights,
+)
 from neuroamp_export.onnx_export import onnx_model, onnx_operators
 from neuroamp_export.parity import Parity, ParityStream
 from neuroamp_export.tflite_export import (
@@ -23,6 +30,7 @@ from neuroamp_export.tflite_export import (
     tflite_quantised,
 )
 from neuroamp_export.tflm import is_installed
+from neuroamp_export.traced import NamedStep, traced_onnx
 
 MOST_OF_FLOAT = 0.30
 """An int8 file must be smaller than this share of the float file."""
@@ -31,13 +39,27 @@ ExportedFile = tuple[Path, str, dict[str, int]]
 """A file, the engine that runs it, and how often each operator occurs in it."""
 
 
+NO_CORE = "the C core runs nets of LSTM layers only"
+NO_STATIC = (
+    "TFLite in integers throughout (int8, 16x8) needs the bounds of every state, which only nets "
+    "of LSTM layers have"
+)
+
+
+def left_out(net: StreamingNet) -> dict[str, str]:
+    """What there is not for this net: formats and TFLite schemes, each with the reason."""
+    if is_lstm_stack(net):
+        return {}
+    return {"core": NO_CORE, "int8.tflite": NO_STATIC, "16x8.tflite": NO_STATIC}
+
+
 def export(
     net: StreamingNet,
     name: str,
     architecture: str,
     out: Path,
     streams: Sequence[Stream],
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] | None = None,
 ) -> list[ExportedFile]:
     """Writes the files of a net; returns each with its engine and operators.
 
@@ -47,47 +69,74 @@ def export(
         architecture: of the net, for the record.
         out: folder.
         streams: real features and audiograms to calibrate the static files with.
-        formats: some of `FORMATS`.
+        formats: some of `FORMATS`; None for all that there are for this net.
 
     Raises:
-        NeuroampError: a format is unknown, or an int8 file is not really int8.
+        NeuroampError: a format is unknown or not there for this net, or an int8 file is not
+            really int8.
     """
-    unknown = sorted(set(formats) - set(FORMATS))
-    if unknown:
-        raise NeuroampError(f"there is no format {unknown[0]!r}; choose from {', '.join(FORMATS)}.")
+    missing = left_out(net)
+    if formats is None:
+        formats = [known for known in FORMATS if known not in missing]
+    for wanted in formats:
+        if wanted not in FORMATS or wanted in missing:
+            reason = f" for {architecture} ({missing[wanted]})" if wanted in missing else ""
+            known = ", ".join(f for f in FORMATS if f not in missing)
+            raise NeuroampError(f"there is no format {wanted!r}{reason}; choose from {known}.")
     out.mkdir(parents=True, exist_ok=True)
     files: list[ExportedFile] = []
-    weights = recurrent_weights(net)
     if "onnx" in formats:
         for kind in ("float32", "int8"):
             path = out / f"{name}-{kind}.onnx"
-            content = onnx_model(weights, model_info(net, name, architecture, kind))
+            content = _onnx(net, model_info(net, name, architecture, kind))
             path.write_bytes(content)
             files.append((path, "onnx", onnx_operators(content)))
         _check_int8(files[-2], files[-1])
     if "tflite" in formats:
-        info = model_info(net, name, architecture, "float32")
-        bounded = tflite_float(weights, info)
-        free = tflite_float(weights, info, clamp=False)
-        for kind in ("float32", *SCHEMES):
-            info = model_info(net, name, architecture, kind)
-            if kind == "float32":
-                content = bounded
-            else:
-                source = bounded if kind == "dynamic" else free
-                content = tflite_quantised(source, info, streams)
-            path = out / f"{name}-{kind}.tflite"
-            path.write_bytes(append_tflite_metadata(content, info))
-            files.append((path, "tflite", tflite_operators(content)))
-            if kind == "float32":
-                whole = path
-            else:
-                _check_size(whole, path)
+        kinds = [kind for kind in SCHEMES if f"{kind}.tflite" not in missing]
+        files += _tflite_files(net, name, architecture, out, streams, kinds)
     if "core" in formats:
         path = out / f"{name}-int8.nam"
         state = {key: value.numpy() for key, value in net.state_dict().items()}
         write_core_model(path, name, architecture, net.profile, FloatWeights.from_state_dict(state))
         files.append((path, "native", {}))
+    return files
+
+
+def _onnx(net: StreamingNet, info: ModelInfo) -> bytes:
+    if is_lstm_stack(net):
+        return onnx_model(recurrent_weights(net), info)
+    return traced_onnx(net, info)
+
+
+def _tflite_files(
+    net: StreamingNet,
+    name: str,
+    architecture: str,
+    out: Path,
+    streams: Sequence[Stream],
+    kinds: Sequence[str],
+) -> list[ExportedFile]:
+    """The float32 file and those of `kinds`, which are some of `SCHEMES`."""
+    info = model_info(net, name, architecture, "float32")
+    bounded = free = b""
+    if is_lstm_stack(net):
+        weights = recurrent_weights(net)
+        bounded = tflite_float(ExportedStep(weights), info)
+        free = tflite_float(ExportedStep(weights, clamp=False), info)
+    else:
+        bounded = tflite_float(NamedStep(net), info)
+    files: list[ExportedFile] = []
+    for kind in ("float32", *kinds):
+        info = model_info(net, name, architecture, kind)
+        content = bounded
+        if kind != "float32":
+            content = tflite_quantised(bounded if kind == "dynamic" else free, info, streams)
+        path = out / f"{name}-{kind}.tflite"
+        path.write_bytes(append_tflite_metadata(content, info))
+        files.append((path, "tflite", tflite_operators(content)))
+        if kind != "float32":
+            _check_size(files[0][0], path)
     return files
 
 

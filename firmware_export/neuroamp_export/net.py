@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from neuroamp.errors import NeuroampError
 from neuroamp.model_file import ModelInfo
 from neuroamp.profile import Profile
 from numpy.typing import NDArray
@@ -33,8 +32,8 @@ class StreamingNet(Protocol):
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, int]]:
-        """Names and shapes, (1, width), of the states, in the order in which `step` takes them:
-        `hidden0`, `cell0`, `hidden1`, ..."""
+        """Names and shapes, (1, width), of the states, in the order in which `step` takes them;
+        in a net of LSTM layers `hidden0`, `cell0`, `hidden1`, ..."""
         ...
 
     def step(self, features: Tensor, audiogram: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
@@ -86,38 +85,34 @@ class RecurrentWeights:
     gains: bool
 
 
-def recurrent_weights(net: StreamingNet) -> RecurrentWeights:
-    """The weights of `net`, rearranged; the net keeps its own order, torch's.
+def is_lstm_stack(net: StreamingNet) -> bool:
+    """Whether the net is made of LSTM layers between two dense ones, and of nothing else."""
+    dense = {
+        f"{layer}_layer.{part}" for layer in ("audiogram", "output") for part in ("weight", "bias")
+    }
+    recurrent = {
+        f"layers.{index}.{part}"
+        for index in range(len(net.state_shapes) // 2)
+        for part in ("input_weight", "recurrent_weight", "bias")
+    }
+    return set(net.state_dict()) == dense | recurrent
 
-    Raises:
-        NeuroampError: the net is not made of LSTM layers between two dense ones.
-    """
+
+def recurrent_weights(net: StreamingNet) -> RecurrentWeights:
+    """The weights of a net that `is_lstm_stack`, rearranged; it keeps its own order, torch's."""
     found = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
-    try:
-        audiogram = Dense(found.pop("audiogram_layer.weight"), found.pop("audiogram_layer.bias"))
-        output = Dense(found.pop("output_layer.weight"), found.pop("output_layer.bias"))
-        layers = []
-        for index in range(len(net.state_shapes) // 2):
-            inputs = found.pop(f"layers.{index}.input_weight")
-            recurrent = found.pop(f"layers.{index}.recurrent_weight")
-            joined = np.concatenate([inputs, recurrent], axis=1)
-            layers.append(
-                Dense(
-                    _output_gate_third(joined),
-                    _output_gate_third(found.pop(f"layers.{index}.bias")),
-                )
-            )
-    except KeyError as error:
-        raise NeuroampError(
-            f"the net has no weights {error}, so it is no net of LSTM layers; "
-            "this release exports only those."
-        ) from None
-    if found:
-        raise NeuroampError(
-            f"the net has weights that the exporter does not know ({', '.join(sorted(found))}); "
-            "this release exports only nets of LSTM layers."
-        )
-    return RecurrentWeights(audiogram, tuple(layers), output, net.profile.output == "band-gain")
+    layers = []
+    for index in range(len(net.state_shapes) // 2):
+        matrices = [found[f"layers.{index}.{kind}_weight"] for kind in ("input", "recurrent")]
+        joined = np.concatenate(matrices, axis=1)
+        bias = found[f"layers.{index}.bias"]
+        layers.append(Dense(_output_gate_third(joined), _output_gate_third(bias)))
+    return RecurrentWeights(
+        Dense(found["audiogram_layer.weight"], found["audiogram_layer.bias"]),
+        tuple(layers),
+        Dense(found["output_layer.weight"], found["output_layer.bias"]),
+        net.profile.output == "band-gain",
+    )
 
 
 def _output_gate_third(rows: Floats32) -> Floats32:

@@ -118,6 +118,11 @@ def _seal(graph: _Graph, info: ModelInfo) -> bytes:
         ir_version=IR_VERSION,
         producer_name="neuroamp",
     )
+    return finish_onnx(model, info)
+
+
+def finish_onnx(model: onnx.ModelProto, info: ModelInfo) -> bytes:
+    """The .onnx file of a graph, checked, with its metadata and digest."""
     helper.set_model_props(model, {METADATA_KEY: info.to_json(UNSEALED)})
     onnx.checker.check_model(model, full_check=True)
     return seal_onnx(model.SerializeToString(deterministic=True))

@@ -8,12 +8,9 @@ microcontroller: 'int8' with 8-bit activations, '16x8' with 16-bit ones.
 from __future__ import annotations
 
 import collections
-import contextlib
-import io
-import logging
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +26,10 @@ from neuroamp.features import (
     BAND_LEVEL_SPAN_DB,
 )
 from neuroamp.model_file import ModelInfo
+from torch import nn
 
-from neuroamp_export.net import CELL_BOUND, ExportedStep, RecurrentWeights, Stream
+from neuroamp_export.net import CELL_BOUND, Stream
+from neuroamp_export.quiet import quiet
 
 Range = tuple[float, float]
 
@@ -50,8 +49,8 @@ CALIBRATION_STRIDE = 4
 """Neighbouring frames overlap by 15/16: every fourth tells as much as all."""
 
 
-def tflite_float(weights: RecurrentWeights, info: ModelInfo, clamp: bool = True) -> bytes:
-    """The float32 flatbuffer, without metadata; `clamp` as in `ExportedStep`.
+def tflite_float(step: nn.Module, info: ModelInfo) -> bytes:
+    """The float32 flatbuffer of a step that gives its outputs by name, without metadata.
 
     Raises:
         NeuroampError: the converter is not installed, or it lost the names or their order.
@@ -64,10 +63,9 @@ def tflite_float(weights: RecurrentWeights, info: ModelInfo, clamp: bool = True)
             "install it with `pip install 'neuroamp[tflite]'` or export only ONNX."
         ) from None
     example = {name: torch.zeros(shape) for name, shape in input_shapes(info).items()}
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
+    with quiet(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float.tflite"
-        step = ExportedStep(weights, clamp).eval()
-        litert_torch.convert(step, sample_kwargs=example).export(str(path))
+        litert_torch.convert(step.eval(), sample_kwargs=example).export(str(path))
         flatbuffer = path.read_bytes()
     _check_order(flatbuffer, info)
     return flatbuffer
@@ -104,7 +102,7 @@ def tflite_quantised(free: bytes, info: ModelInfo, calibration: Sequence[Stream]
             name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
             for name, (low, high) in _scales(free, ranges, info).items()
         }
-    with _quiet():
+    with quiet():
         work = quantizer.Quantizer(bytearray(free))
         work.load_quantization_recipe(recipes[info.quantisation]())
         flatbuffer = bytes(work.quantize(scales).quantized_model)
@@ -284,15 +282,3 @@ def _check_integer(flatbuffer: bytes, info: ModelInfo) -> None:
             f"float32 tensors (the first is {floats[0].name.decode()!r}); quantise the graph "
             "without the clamp of the cells."
         )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the converter's and the quantiser's running commentary off the terminal."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(level)

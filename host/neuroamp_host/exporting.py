@@ -13,14 +13,14 @@ from neuroamp.audiogram import BISGAARD, Ear
 from neuroamp.features import Features, audiogram_input
 from neuroamp.profile import Profile
 from neuroamp.transform import stft
-from neuroamp_export.export import export, parity_report, save_report
+from neuroamp_export.export import export, left_out, parity_report, save_report
 from neuroamp_export.net import Stream
 from neuroamp_export.parity import ParityStream
 from rich.console import Console
 from rich.table import Table
 
 from neuroamp_host.corpora.mixing import MixtureSampler, evaluation_mixtures
-from neuroamp_host.networks.lstm import LstmNet
+from neuroamp_host.networks.net import Net
 from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.training import checkpoint
 
@@ -30,7 +30,7 @@ PARITY_MIXTURES = 14
 """Four-second mixtures that make up the sound of the parity report, repeated to its length."""
 
 
-def load_narrowed(path: Path, gain_range: Sequence[float] | None) -> LstmNet:
+def load_narrowed(path: Path, gain_range: Sequence[float] | None) -> Net:
     """The net of a checkpoint, its output meaning gains of `gain_range` dB where that is given.
 
     Raises:
@@ -61,7 +61,7 @@ def export_and_compare(
     out: Path,
     data: Path,
     name: str,
-    formats: Sequence[str],
+    formats: Sequence[str] | None,
     gain_range: Sequence[float] | None,
     minutes: float,
 ) -> None:
@@ -72,7 +72,7 @@ def export_and_compare(
         out: folder for the files.
         data: root of the audio data, to calibrate and to compare with.
         name: of the files.
-        formats: some of `neuroamp_export.formats.FORMATS`.
+        formats: some of `neuroamp_export.formats.FORMATS`; None for all that there are.
         gain_range: see `load_narrowed`.
         minutes: length of the parity stream.
 
@@ -84,6 +84,8 @@ def export_and_compare(
     print("Calibrating and exporting ...")
     streams = _streams(net.profile, data)
     files = export(net, name, _architecture(path), out, streams, formats)
+    for what, reason in left_out(net).items():
+        print(f"No {what} file: {reason}.")
     print(f"Comparing with torch over {minutes:g} minutes ...")
     mixtures = evaluation_mixtures(data, "test", PARITY_MIXTURES)
     sound = np.concatenate([mixture.noisy_pa for mixture in mixtures]).astype(np.float64)

@@ -20,7 +20,7 @@ from neuroamp_host.firmware.emulator import QEMU
 from neuroamp_host.prescription.fit import make_fitting
 from numpy.typing import NDArray
 
-EMULATED = ("mps2-an500", "mps2-an386", "mps3-an547")
+EMULATED = ("mps2-an500", "mps2-an386", "mps2-an505", "mps3-an547")
 DEMO_AUDIO = Path(__file__).parents[2] / "host" / "neuroamp_host" / "demo_audio"
 
 

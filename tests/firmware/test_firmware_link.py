@@ -73,13 +73,18 @@ def test_the_fit_command_changes_the_sound_as_prescribed(
                 device.applied_gains_db(Ear.LEFT), fitting.gain_65_db, atol=0.05
             )
             after = settled_gain_db(device)
+            assert device.times().times.count > 0
+            assert device.events()
+        (tmp_path / MICROPHONE).write_bytes(b"")  # the audio is over
+        assert running.wait(PATIENCE_S) == 0
+        report = emulators.read_report(running.said)
+        assert report["stack used"] <= 0.9 * report["stack size"]
         assert abs(before) < 3.0  # unfitted: no gain, within what the net takes from the noise
         assert after > before + 5.0
 
     # It is stored: after the power was cut, the next start plays it from the first sample on.
     run = emulators.process(built, samples[:32_000], tmp_path)
     np.testing.assert_array_equal(run.samples, on_the_host(samples[:32_000], fitting))
-    assert run.report["stack used"] <= 0.9 * run.report["stack size"]
 
 
 def settled_gain_db(device: DeviceClient) -> float:

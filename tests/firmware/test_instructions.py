@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 from neuroamp_host.firmware.build import Firmware
-from neuroamp_host.firmware.instruction_table import build_net, measure, mips, tables
-
-from .conftest import EMULATED
+from neuroamp_host.firmware.instruction_table import (
+    EMULATED_BOARDS,
+    build_net,
+    measure,
+    mips,
+    tables,
+)
 
 ROOT = Path(__file__).parents[2]
 STORED = json.loads((ROOT / "docs/instructions.json").read_text(encoding="utf-8"))
@@ -42,7 +46,7 @@ def check_growth(found: dict[str, Any], stored: dict[str, Any]) -> None:
         )
 
 
-@pytest.mark.parametrize("board", EMULATED)
+@pytest.mark.parametrize("board", EMULATED_BOARDS)
 def test_the_wear_model_s_firmware(firmware: Callable[[str], Firmware], board: str) -> None:
     found = measure(firmware(board))
     check_growth(found, STORED["wear"][board])
@@ -59,7 +63,7 @@ def test_the_paper_s_lstm(firmware: Callable[[str], Firmware], tmp_path: Path) -
 
 
 def test_counts_are_the_same_every_time(firmware: Callable[[str], Firmware]) -> None:
-    assert measure(firmware(EMULATED[0])) == measure(firmware(EMULATED[0]))
+    assert measure(firmware(EMULATED_BOARDS[0])) == measure(firmware(EMULATED_BOARDS[0]))
 
 
 def test_the_page_shows_what_is_stored() -> None:

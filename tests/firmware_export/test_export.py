@@ -9,10 +9,11 @@ from neuroamp.engines import open_engine
 from neuroamp.errors import NeuroampError
 from neuroamp.model_file import read_model_info
 from neuroamp_export.export import ExportedFile, _check_int8, export
-from neuroamp_export.net import Stream, model_info, recurrent_weights, run_net
+from neuroamp_export.net import ExportedStep, Stream, model_info, recurrent_weights, run_net
 from neuroamp_export.tflite_export import tflite_float, tflite_quantised
 from neuroamp_export.tflm import TflmEngine, is_installed
-from neuroamp_host.networks.lstm import LstmNet, build
+from neuroamp_host.networks.net import Net
+from neuroamp_host.networks.registry import build
 
 STEPS = 200
 
@@ -26,7 +27,7 @@ def stream(seed: int) -> Stream:
 
 
 @pytest.fixture(scope="module")
-def net() -> LstmNet:
+def net() -> Net:
     """A net whose gates and outputs move as a trained one's do."""
     torch.manual_seed(0)
     net = build("wear").eval()
@@ -36,7 +37,7 @@ def net() -> LstmNet:
 
 
 @pytest.fixture(scope="module")
-def files(net: LstmNet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, ExportedFile]:
+def files(net: Net, tmp_path_factory: pytest.TempPathFactory) -> dict[str, ExportedFile]:
     pytest.importorskip("litert_torch", reason="litert-torch is not installed")
     out = tmp_path_factory.mktemp("models")
     made = export(net, "wear", "wear", out, [stream(seed) for seed in range(1, 5)])
@@ -55,7 +56,7 @@ def outputs(path: Path, engine: str, heard: Stream) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["wear-float32.onnx", "wear-float32.tflite"])
-def test_float_files_equal_torch(net: LstmNet, files: dict[str, ExportedFile], name: str) -> None:
+def test_float_files_equal_torch(net: Net, files: dict[str, ExportedFile], name: str) -> None:
     heard = stream(9)
     path, engine, _ = files[name]
     np.testing.assert_allclose(outputs(path, engine, heard), run_net(net, heard), atol=1e-5)
@@ -72,7 +73,7 @@ def test_float_files_equal_torch(net: LstmNet, files: dict[str, ExportedFile], n
     ],
 )
 def test_quantised_files_follow_torch_over_a_stream(
-    net: LstmNet, files: dict[str, ExportedFile], name: str, least_db: float
+    net: Net, files: dict[str, ExportedFile], name: str, least_db: float
 ) -> None:
     heard = stream(9)
     path, engine, _ = files[name]
@@ -104,7 +105,7 @@ def test_a_float_file_that_calls_itself_int8_is_refused(files: dict[str, Exporte
         _check_int8(files["wear-float32.onnx"], files["wear-float32.onnx"])
 
 
-def test_every_file_says_what_it_is(net: LstmNet, files: dict[str, ExportedFile]) -> None:
+def test_every_file_says_what_it_is(net: Net, files: dict[str, ExportedFile]) -> None:
     for name, (path, _, _) in files.items():
         info = read_model_info(path)
         assert info.profile == net.profile, name
@@ -126,15 +127,15 @@ def test_static_files_run_in_tflite_micro_with_their_state(
     assert snr_db(lite, found) > least_db
 
 
-def test_a_static_file_with_floats_in_it_is_refused(net: LstmNet) -> None:
+def test_a_static_file_with_floats_in_it_is_refused(net: Net) -> None:
     pytest.importorskip("litert_torch", reason="litert-torch is not installed")
     info = model_info(net, "wear", "wear", "16x8")
-    clamped = tflite_float(recurrent_weights(net), info, clamp=True)
+    clamped = tflite_float(ExportedStep(recurrent_weights(net)), info)
     # The quantiser does not know MINIMUM, one half of the clamp.
     with pytest.raises(NeuroampError, match=r"integers throughout|goes in as"):
         tflite_quantised(clamped, info, [stream(1)])
 
 
-def test_an_unknown_format_is_one_sentence(net: LstmNet, tmp_path: Path) -> None:
+def test_an_unknown_format_is_one_sentence(net: Net, tmp_path: Path) -> None:
     with pytest.raises(NeuroampError, match="no format 'coreml'"):
         export(net, "wear", "wear", tmp_path, [], formats=["coreml"])

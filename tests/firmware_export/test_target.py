@@ -26,7 +26,8 @@ from neuroamp_export.core_format import FloatWeights, write_core_model
 from neuroamp_export.packing import Layout
 from neuroamp_export.target import BOARDS, CODE_BYTES, TARGETS, Image, make_image, read_board
 from neuroamp_host.cli import main
-from neuroamp_host.networks.lstm import LstmNet, LstmShape, build
+from neuroamp_host.networks.lstm import LstmNet, LstmShape
+from neuroamp_host.networks.registry import build
 from neuroamp_host.prescription.fit import make_fitting
 from numpy.typing import NDArray
 

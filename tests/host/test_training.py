@@ -1,21 +1,25 @@
 """A run can be interrupted anywhere; its data, seeds and mistakes are under control."""
 
+import dataclasses
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from neuroamp.audiogram import BISGAARD, Ear
 from neuroamp.errors import NeuroampError
 from neuroamp.profile import PAPER, WEAR
 from neuroamp.transform import stft
 from neuroamp.wdrc import Wdrc
+from neuroamp_host.networks.registry import NETS, build
 from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.training import checkpoint
 from neuroamp_host.training.config import TrainingConfig, load_config
 from neuroamp_host.training.examples import Batch, make_batch, prefetch, sample_listener
-from neuroamp_host.training.loop import train
+from neuroamp_host.training.loop import _keep_config, train
 from neuroamp_host.training.quantised import quantised_weights
 
 REPOSITORY = Path(__file__).parents[2]
@@ -57,6 +61,62 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
         ["4", "train"],
         ["4", "dev"],
     ]
+
+
+@pytest.fixture(scope="module")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain folder of synthetic talkers and noises, for both splits."""
+    root = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(1)
+    time = np.arange(32000) / 16000
+    for split in ("train", "dev"):
+        for kind in ("speech", "noise"):
+            for name in "ab":
+                folder = root / kind / split / name
+                folder.mkdir(parents=True)
+                sound = rng.normal(0.0, 0.05, time.size)
+                if kind == "speech":
+                    sound *= 1.0 + np.sin(2.0 * np.pi * 4.0 * time)
+                soundfile.write(folder / "one.wav", sound, 16000)
+    return root
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+@pytest.mark.parametrize("causal", [True, False])
+def test_every_net_trains(name: str, causal: bool, small_corpus: Path, tmp_path: Path) -> None:
+    if not causal and not NETS[name].can_hear_the_future:
+        pytest.skip("this net is always causal")
+    torch.set_num_threads(1)
+    config = TrainingConfig(
+        net=name,
+        causal=causal,
+        batch=1,
+        seconds=0.5,
+        steps=5,
+        dev_every=5,
+        dev_batches=1,
+        warmup_steps=1,
+        quantised_steps=1,
+    )
+    best = train(config, small_corpus, tmp_path / "run")
+    net = checkpoint.load_net(best)
+    assert net.causal == causal
+    torch.manual_seed(config.seed)
+    start = build(name, causal).state_dict()
+    still = [key for key, value in net.state_dict().items() if torch.equal(value, start[key])]
+    # A key's bias adds the same to all scores of a query, so that its gradient is rounding.
+    assert [key for key in still if not key.endswith("attention.key.bias")] == []
+
+
+def test_a_run_begun_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
+    _keep_config(TINY, tmp_path)
+    path = tmp_path / "config.json"
+    older = json.loads(path.read_text())
+    del older["causal"]
+    path.write_text(json.dumps(older))
+    _keep_config(TINY, tmp_path)
+    with pytest.raises(NeuroampError, match="another config"):
+        _keep_config(dataclasses.replace(TINY, seed=2), tmp_path)
 
 
 @needs_data
@@ -148,6 +208,7 @@ def test_prefetching_keeps_the_order_and_hands_over_errors() -> None:
         ("steps = 10", "no `net`"),
         ("net = ", "not TOML"),
         ("net = 'wear'\nbatch = 0", "above 0"),
+        ("net = 'wear'\ncausal = false", "always causal"),
     ],
 )
 def test_a_wrong_config_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:

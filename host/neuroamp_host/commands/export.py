@@ -36,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="without --target: root of the audio data")
     parser.add_argument("--name", help="of the files (default: the folder's name)")
     parser.add_argument(
-        "--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="what to write"
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        help="what to write (default: all that there are for the net)",
     )
     parser.add_argument(
         "--gain-range",

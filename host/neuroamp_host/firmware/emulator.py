@@ -152,7 +152,7 @@ def process(
             f"the emulated firmware did not end within {timeout_s:.0f} s; give it a shorter "
             "recording."
         ) from None
-    report = {name: int(n) for name, n in re.findall(r"^([a-z ]+) (\d+)$", done.stderr, re.M)}
+    report = read_report(done.stderr)
     if done.returncode != 0 or not report:
         raise NeuroampError(
             f"the emulated firmware ended with code {done.returncode} "
@@ -161,13 +161,19 @@ def process(
     return Run(np.fromfile(folder / RECEIVER, dtype="<i4"), report)
 
 
+def read_report(said: str) -> dict[str, int]:
+    """What a firmware whose audio is over says of the run, name by name."""
+    return {name: int(n) for name, n in re.findall(r"^([a-z ]+) (\d+)$", said, re.MULTILINE)}
+
+
 class Emulator:
     """The firmware running in the background, its serial port at hand.
 
     with Emulator(firmware, folder, "flash=flash.bin", "paced") as running:
         DeviceClient(running.port)
 
-    At the end, or by `cut_power`, it is killed: nothing is finished or written back.
+    At the end, or by `cut_power`, it is killed: nothing is finished or written back. What it has
+    said is in `said` after that or after `wait`.
     """
 
     def __init__(
@@ -192,15 +198,15 @@ class Emulator:
             text=True,
         )
         assert self._process.stdout is not None
-        said = ""
+        self.said = ""
         for line in self._process.stdout:
-            said += line
+            self.said += line
             found = re.search(r"char device redirected to (\S+)", line)
             if found:
                 self.port = found[1]
                 return
         self.cut_power()
-        raise NeuroampError(f"{QEMU} did not start ({said.strip()}); report this as a fault.")
+        raise NeuroampError(f"{QEMU} did not start ({self.said.strip()}); report this as a fault.")
 
     def __enter__(self) -> Emulator:
         return self
@@ -225,6 +231,7 @@ class Emulator:
             subprocess.TimeoutExpired: it goes on.
         """
         code = self._process.wait(timeout_s)
-        if self._process.stdout is not None:
+        if self._process.stdout is not None and not self._process.stdout.closed:
+            self.said += self._process.stdout.read()
             self._process.stdout.close()
         return code

@@ -10,6 +10,7 @@ and torch's own LSTM has no clamp.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -171,3 +172,60 @@ class BoundedLstm(nn.Module):
         cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
         cell = torch.clamp(cell, -CELL_BOUND, CELL_BOUND)
         return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+class TwoWayLstm(nn.Module):
+    """A layer forwards and one backwards in time, joined: [batch, steps, 2 width]."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.forwards = BoundedLstm(inputs, width)
+        self.backwards = BoundedLstm(inputs, width)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, None]:
+        """Outputs [batch, steps, 2 width]; there is no state to go on from."""
+        later, _ = self.backwards(inputs.flip(1))
+        earlier, _ = self.forwards(inputs)
+        return torch.cat([earlier, later.flip(1)], dim=2), None
+
+
+class LstmStack(nn.ModuleList):
+    """LSTM layers, each on the outputs of the one before.
+
+    Args:
+        inputs: width of what the first layer takes.
+        widths: of each layer; of each of its directions where they run both ways.
+        two_way: whether the layers run both ways, which leaves no `step`.
+    """
+
+    def __init__(self, inputs: int, widths: Sequence[int], two_way: bool = False) -> None:
+        super().__init__()
+        self._widths = tuple(widths)
+        for width in widths:
+            self.append(TwoWayLstm(inputs, width) if two_way else BoundedLstm(inputs, width))
+            inputs = 2 * width if two_way else width
+        self.output_width = inputs
+
+    @property
+    def state_widths(self) -> dict[str, int]:
+        """Widths of the states by name: `hidden0`, `cell0`, `hidden1`, ..."""
+        return {
+            f"{kind}{layer}": width
+            for layer, width in enumerate(self._widths)
+            for kind in ("hidden", "cell")
+        }
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        """Outputs [batch, steps, output_width] of [batch, steps, inputs]."""
+        for layer in self:
+            sequence, _ = layer(sequence)
+        return sequence
+
+    def step(self, value: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """One step, [1, inputs] and the states, to the output [1, width] and the next states."""
+        following: list[Tensor] = []
+        for index, layer in enumerate(self):
+            assert isinstance(layer, BoundedLstm)
+            value, cell = layer.step(value, states[2 * index], states[2 * index + 1])
+            following += [value, cell]
+        return value, following

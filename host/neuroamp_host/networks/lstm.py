@@ -8,15 +8,13 @@ LSTM layers, Dense out. The paper's count of parameters is Keras's (one bias per
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import torch
-from neuroamp.profile import PAPER, WEAR, Profile
+from neuroamp.profile import Profile
 from torch import Tensor, nn
 
-from neuroamp_host.networks.bounded_lstm import BoundedLstm
-
-AUDIOGRAM_POINTS = 6
+from neuroamp_host.networks.bounded_lstm import LstmStack
+from neuroamp_host.networks.net import AUDIOGRAM_POINTS, Net, join_listener
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,80 +24,46 @@ class LstmShape:
     Attributes:
         audiogram_units: width of the Dense layer on the six audiogram points.
         widths: width of each LSTM layer.
+        two_way_widths: width of each direction of each layer in the net that is not causal,
+            chosen for the same number of parameters; empty where there is no such net.
     """
 
     audiogram_units: int
     widths: tuple[int, ...]
+    two_way_widths: tuple[int, ...] = ()
 
 
-class LstmNet(nn.Module):
-    """Spectral features and an audiogram to one output per feature, causal, frame by frame."""
+class LstmNet(Net):
+    """LSTM layers between two dense ones. Where it is not causal, each layer runs both ways."""
 
-    def __init__(self, profile: Profile, shape: LstmShape) -> None:
-        super().__init__()
-        self.profile = profile
+    def __init__(self, profile: Profile, shape: LstmShape, causal: bool = True) -> None:
+        super().__init__(profile, causal)
         self.shape = shape
         features = profile.feature_count
         self.audiogram_layer = nn.Linear(AUDIOGRAM_POINTS, shape.audiogram_units)
-        sizes = (features + shape.audiogram_units, *shape.widths)
-        self.layers = nn.ModuleList(
-            BoundedLstm(inputs, width) for inputs, width in itertools.pairwise(sizes)
+        self.layers = LstmStack(
+            features + shape.audiogram_units,
+            shape.widths if causal else shape.two_way_widths,
+            two_way=not causal,
         )
-        self.output_layer = nn.Linear(shape.widths[-1], features)
+        self.output_layer = nn.Linear(self.layers.output_width, features)
         if profile.output == "band-gain":
             # An untrained net leaves the prescription alone: its output means 0 dB.
             rest = -profile.gain_min_db / (profile.gain_max_db - profile.gain_min_db)
             nn.init.constant_(self.output_layer.bias, float(torch.logit(torch.tensor(rest))))
             self.output_layer.weight.data.mul_(0.1)
 
-    @property
-    def state_shapes(self) -> dict[str, tuple[int, int]]:
-        """Names and shapes of the states, in the order in which `step` takes them."""
-        return {
-            f"{kind}{layer}": (1, width)
-            for layer, width in enumerate(self.shape.widths)
-            for kind in ("hidden", "cell")
-        }
+    def _state_widths(self) -> dict[str, int]:
+        return self.layers.state_widths
 
     def forward(self, features: Tensor, audiogram: Tensor) -> Tensor:
-        """Outputs [batch, steps, features] of [batch, steps, features] and [batch, 6]."""
+        """See `Net.forward`."""
         listener = torch.relu(self.audiogram_layer(audiogram))
-        spread = listener[:, None, :].expand(-1, features.shape[1], -1)
-        sequence = torch.cat([features, spread], dim=2)
-        for layer in self.layers:
-            sequence, _ = layer(sequence)
+        sequence = self.layers(join_listener(features, listener))
         return self._bound(self.output_layer(sequence))
 
     def step(self, features: Tensor, audiogram: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """One frame: [1, features], [1, 6] and the states to the output and the next states."""
-        value = torch.cat([features, torch.relu(self.audiogram_layer(audiogram))], dim=1)
-        following: list[Tensor] = []
-        for index, layer in enumerate(self.layers):
-            assert isinstance(layer, BoundedLstm)
-            value, cell = layer.step(value, states[2 * index], states[2 * index + 1])
-            following += [value, cell]
+        """See `Net.step`; the states are `hidden0`, `cell0`, `hidden1`, ..."""
+        joined = torch.cat([features, torch.relu(self.audiogram_layer(audiogram))], dim=1)
+        value, following = self.layers.step(joined, states)
         return (self._bound(self.output_layer(value)), *following)
-
-    def _bound(self, raw: Tensor) -> Tensor:
-        """Band gains are a share of the profile's range (0..1); magnitudes are not negative."""
-        return torch.sigmoid(raw) if self.profile.output == "band-gain" else torch.relu(raw)
-
-
-NETS: dict[str, tuple[Profile, LstmShape]] = {
-    "wear": (WEAR, LstmShape(audiogram_units=16, widths=(128, 128))),
-    "paper-lstm-basic": (PAPER, LstmShape(audiogram_units=6, widths=(225,))),
-    "paper-lstm": (PAPER, LstmShape(audiogram_units=16, widths=(256, 256))),
-}
-"""The nets by name. 'paper-lstm' is Table I's optimised LSTM (1,134,193 parameters),
-'paper-lstm-basic' its basic one (498,224)."""
-
-
-def build(name: str) -> LstmNet:
-    """A freshly initialised net of `NETS`; seed torch first for a reproducible start."""
-    profile, shape = NETS[name]
-    return LstmNet(profile, shape)
-
-
-def parameter_count(net: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(parameter.numel() for parameter in net.parameters())

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from neuroamp.errors import NeuroampError
 
-from neuroamp_host.networks.lstm import NETS, LstmNet, build
+from neuroamp_host.networks.net import Net
+from neuroamp_host.networks.registry import NETS, build
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -49,7 +50,7 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_net(path: Path) -> LstmNet:
+def load_net(path: Path) -> Net:
     """The net of a checkpoint, with its weights, in evaluation mode.
 
     Raises:
@@ -61,7 +62,7 @@ def load_net(path: Path) -> LstmNet:
             f"{path} holds the net {content['net']!r} but this release knows {', '.join(NETS)}; "
             "use the release that trained it."
         )
-    net = build(content["net"])
+    net = build(content["net"], content.get("config", {}).get("causal", True))
     try:
         net.load_state_dict(content["state_dict"])
     except RuntimeError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neuroamp.errors import NeuroampError
 
-from neuroamp_host.networks.lstm import NETS
+from neuroamp_host.networks.registry import NETS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,9 @@ class TrainingConfig:
     """Settings of one run.
 
     Attributes:
-        net: a name of `neuroamp_host.networks.lstm.NETS`.
+        net: a name of `neuroamp_host.networks.registry.NETS`.
+        causal: false lets a net of the paper hear the future as well, to measure what causality
+            costs in dev loss; such a net cannot be exported.
         seed: seeds the net's start, the mixtures and the audiograms.
         denoise: train for the clean signal's amplification (the paper's Eq. 8); otherwise for
             that of the input as it is (Eq. 6).
@@ -42,6 +44,7 @@ class TrainingConfig:
     """
 
     net: str
+    causal: bool = True
     seed: int = 1
     denoise: bool = True
     rule: str = "nal-r"
@@ -68,6 +71,11 @@ class TrainingConfig:
             raise NeuroampError(
                 f"the config asks for the net {self.net!r} but there are only "
                 f"{', '.join(NETS)}; correct `net`."
+            )
+        if not (self.causal or NETS[self.net].can_hear_the_future):
+            raise NeuroampError(
+                f"the config asks for causal = false but the net {self.net!r} is for wearing and "
+                "always causal; leave the key out or choose one of the paper's nets."
             )
         for name in ("batch", "seconds", "steps", "learning_rate", "dev_every", "dev_batches"):
             if not getattr(self, name) > 0:

@@ -17,7 +17,8 @@ from neuroamp.features import Features
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neuroamp_host.corpora.mixing import MixtureConfig, MixtureSampler
-from neuroamp_host.networks.lstm import LstmNet, build
+from neuroamp_host.networks.net import Net
+from neuroamp_host.networks.registry import build
 from neuroamp_host.training import checkpoint
 from neuroamp_host.training.config import TrainingConfig
 from neuroamp_host.training.examples import Batch, make_batch, prefetch, sample_listener
@@ -55,7 +56,7 @@ class Task:
 class Objective:
     """Turns a net and a task into named loss terms; 'loss' is the one to minimise."""
 
-    def __init__(self, net: LstmNet, config: TrainingConfig) -> None:
+    def __init__(self, net: Net, config: TrainingConfig) -> None:
         self._net = net
         self._low = net.profile.gain_min_db
         self._span = net.profile.gain_max_db - net.profile.gain_min_db
@@ -116,7 +117,7 @@ def train(config: TrainingConfig, data: Path, out: Path, resume: bool = True) ->
     out.mkdir(parents=True, exist_ok=True)
     _keep_config(config, out)
     torch.manual_seed(config.seed)
-    net = build(config.net)
+    net = build(config.net, config.causal)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
     progress = Progressed()
     last, best = out / "last.pt", out / "best.pt"
@@ -202,7 +203,7 @@ def evaluate(objective: Objective, batches: list[Task]) -> dict[str, float]:
 
 
 def _make(
-    net: LstmNet, config: TrainingConfig, mixtures: MixtureSampler, split: int, index: int
+    net: Net, config: TrainingConfig, mixtures: MixtureSampler, split: int, index: int
 ) -> Batch:
     # A generator per batch: batch 1234 is the same after a restart.
     rng = np.random.default_rng([config.seed, split, index])
@@ -230,12 +231,18 @@ def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
 
 def _keep_config(config: TrainingConfig, out: Path) -> None:
     path = out / "config.json"
-    given = json.dumps(dataclasses.asdict(config), indent=2, sort_keys=True)
-    if path.exists() and path.read_text(encoding="utf-8") != given:
+    given = dataclasses.asdict(config)
+    # A run that began before a setting existed had its default.
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(config)
+        if field.default is not dataclasses.MISSING
+    }
+    if path.exists() and defaults | json.loads(path.read_text(encoding="utf-8")) != given:
         raise NeuroampError(
             f"{out} holds a run of another config; choose another folder with --out or delete it."
         )
-    path.write_text(given, encoding="utf-8")
+    path.write_text(json.dumps(given, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _bar() -> Progress:

@@ -278,22 +278,31 @@ def test_power_cut_in_a_commit(link_driver: Path) -> None:
         assert payload_of(force)[6:10].hex() == kept[-8:]
 
 
-def frame_file(path: Path) -> Path:
-    """The requests of a conversation in which everything is used, one a line."""
-    told = [TOLD["one ear: staged, read back, committed, verified"], *TOLD.values()]
-    sends = [step["send"] for talk in told for step in talk["steps"] if "send" in step]
-    path.write_text("".join(f"{wire}\n" for wire in dict.fromkeys(sends)))
-    return path
+def bear(*arguments: str | Path, data: bytes | None = None) -> bytes:
+    """tests/device/link/bear.py, the Python end of the corpus."""
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.device.link.bear", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
+        input=data,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return result.stdout
 
 
-def test_mutated_frames_have_no_effect(link_driver: Path, tmp_path: Path) -> None:
+def test_mutated_frames_have_no_effect_in_c_and_in_python(
+    link_driver: Path, tmp_path: Path
+) -> None:
     """The same with 10^6, and libFuzzer for longer: tools/fuzz_link.sh."""
-    frames = frame_file(tmp_path / "frames")
-    pieces = run(link_driver, "mutate", frames, "1", "20000")
-    report = run(link_driver, "bear", frames, data=pieces).decode()
-    tried, harmless = map(int, re.findall(r"\d+", report)[:2])
+    frames = tmp_path / "frames"
+    frames.write_bytes(bear("frames"))
+    pieces = run(link_driver, "mutate", frames, "2", "20000")
+    report = run(link_driver, "bear", frames, data=pieces)
+    tried, harmless = map(int, re.findall(rb"\d+", report)[:2])
     assert tried == 20000
     assert harmless > 15000
+    assert bear("bear", data=pieces) == report
 
 
 def test_the_link_bears_what_libfuzzer_finds(tmp_path: Path) -> None:
@@ -312,7 +321,5 @@ def test_the_link_bears_what_libfuzzer_finds(tmp_path: Path) -> None:
     )
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    bear = [sys.executable, "-m", "tests.device.link.bear", "seeds", str(corpus)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
-    subprocess.run(bear, cwd=ROOT, check=True, env=environment)
+    bear("seeds", corpus)
     run(fuzzer, "-runs=4000", "-seed=1", "-max_len=2048", f"-artifact_prefix={tmp_path}/", corpus)

@@ -17,6 +17,7 @@ from neuroamp.engines.native import library_path
 from neuroamp.link.codes import Command
 from neuroamp.link.dispatcher import DeviceInfo, Dispatcher
 from neuroamp.link.frames import Frame, Kind
+from neuroamp.link.messages import BOTH_EARS, Ears
 from neuroamp.link.models import ModelSlots
 from neuroamp.link.native import EmulatedFlash, NativeDispatcher
 from neuroamp.link.settings import MemoryStorage, Settings
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.skipif(library_path() is None, reason="the core was not
 class Pair:
     """The device of the vectors twice: in Python and in C."""
 
-    def __init__(self) -> None:
+    def __init__(self, ears: Ears = BOTH_EARS) -> None:
         self.now_ms = 0
         self.parts = (part_of_the_vectors(), part_of_the_vectors())
         info = DeviceInfo(
@@ -45,6 +46,7 @@ class Pair:
             sample_rate_hz=DEVICE["sample_rate_hz"],
             hop=DEVICE["hop"],
             delay_samples=DEVICE["delay_samples"],
+            ears=ears,
             has_net=True,
         )
         storage = MemoryStorage()
@@ -118,9 +120,14 @@ VALUES = st.one_of(
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(st.sampled_from(list(Command)), st.lists(VALUES, max_size=6))))
-def test_any_payload_is_taken_alike(requests: list[tuple[Command, list[bytes]]]) -> None:
-    pair = Pair()
+@given(
+    st.sampled_from([BOTH_EARS, frozenset([Ear.LEFT]), frozenset([Ear.RIGHT])]),
+    st.lists(st.tuples(st.sampled_from(list(Command)), st.lists(VALUES, max_size=6))),
+)
+def test_any_payload_is_taken_alike(
+    ears: Ears, requests: list[tuple[Command, list[bytes]]]
+) -> None:
+    pair = Pair(ears)
     pair.receive(Frame(Kind.REQUEST, Command.HELLO, 0, SESSION, b"\x01\x01").encode())
     for sequence, (command, values) in enumerate(requests, 1):
         payload = b"".join(values)[:113]

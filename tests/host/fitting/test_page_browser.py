@@ -65,8 +65,10 @@ class Program:
         self.match: re.Match[str] | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._said.wait(START_S), f"{words} said {self.lines}"
-        assert self.match is not None, f"{words} ended with {self.lines}"
+        self._said.wait(START_S)
+        if self.match is None:
+            self.stop(kill=True)
+            raise AssertionError(f"{words} said {self.lines}")
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -89,22 +91,28 @@ class Bench:
     def __init__(self, folder: Path, browser: Any) -> None:
         self.port = folder / "aid"
         self.settings = folder / "settings"
+        self.complaints: list[str] = []
+        self.page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        self.page.set_default_timeout(WAIT_MS)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._on_console)
         self.device: Program | None = None
+        self.server: Program | None = None
+
+    def open(self) -> None:
         self.plug_in()
         self.server = Program(
             [*NEUROAMP, "fitting", "--port", str(self.port), "--listen", "0", "--no-browser"],
             r"(http://127\.0\.0\.1:\d+/)",
         )
         assert self.server.match is not None
-        self.address = self.server.match[1]
-        self.page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        self.page.set_default_timeout(WAIT_MS)
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._on_console)
-        self.page.goto(self.address)
+        self.page.goto(self.server.match[1])
         self.page.wait_for_selector("html[data-ready=yes]")
-        self.page.wait_for_selector("#device.connected")
+        try:
+            self.page.wait_for_selector("#device.connected")
+        except playwright.TimeoutError:
+            said = self.page.locator("#banner").inner_text()
+            raise AssertionError(f"{said!r}; the device: {self.device.lines}") from None
 
     def _on_console(self, said: Any) -> None:
         # A refusal of the server is one of the page's own answers, which the page shows.
@@ -112,9 +120,10 @@ class Bench:
             self.complaints.append(said.text)
 
     def plug_in(self) -> None:
-        # Sound from a file, so that levels and times are those of a device that works.
+        # Sound from a file, so that levels and times are those of a device that works; without a
+        # net, so that a busy machine can keep up with it.
         words = ["device", "--port", f"pty:{self.port}", "--settings", str(self.settings)]
-        words += ["--input", str(SPEECH)]
+        words += ["--input", str(SPEECH), "--model", "none"]
         self.device = Program([*NEUROAMP, *words], re.escape(str(self.port)))
 
     def unplug(self) -> None:
@@ -124,9 +133,9 @@ class Bench:
 
     def close(self) -> None:
         self.page.close()
-        self.server.stop()
-        if self.device is not None:
-            self.device.stop()
+        for program in (self.server, self.device):
+            if program is not None:
+                program.stop()
 
     # What a fitter does
 
@@ -166,8 +175,11 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def bench(tmp_path: Path, browser: Any) -> Iterator[Bench]:
     bench = Bench(tmp_path, browser)
-    yield bench
-    bench.close()
+    try:
+        bench.open()
+        yield bench
+    finally:
+        bench.close()
 
 
 DRAWN = {250: 20, 500: 30, 1000: 40, 2000: 50, 4000: 70}

@@ -20,7 +20,12 @@ from numpy.typing import NDArray
 from neuroamp.audiogram import STANDARD_FREQUENCIES_HZ
 from neuroamp.bands import band_matrix, channel_matrix
 from neuroamp.errors import NeuroampError
-from neuroamp.integer_net import IntegerMatrix, IntegerWeights, activation_tables
+from neuroamp.integer_net import (
+    IntegerMatrix,
+    IntegerWeights,
+    activation_tables,
+    forgetting_table,
+)
 from neuroamp.model_file import ModelInfo, check_digest, parse_metadata, read_bytes
 from neuroamp.profile import Profile
 from neuroamp.transform import power_scale, windows
@@ -56,6 +61,7 @@ SECTIONS = {
     "speech_db_spl": 25,
     "sigmoid": 26,
     "tanh": 27,
+    "forgetting": 28,
 }
 """Identifiers of the sections; a matrix has its slot plus one of `PARTS`."""
 
@@ -88,6 +94,7 @@ def core_file(info: ModelInfo, weights: IntegerWeights | None) -> bytes:
         sigmoid, tanh = activation_tables()
         sections[SECTIONS["sigmoid"]] = sigmoid.astype("<i2").tobytes()
         sections[SECTIONS["tanh"]] = tanh.astype("<i2").tobytes()
+        sections[SECTIONS["forgetting"]] = forgetting_table().astype("<i2").tobytes()
         for slot, matrix in _slots(weights):
             sections.update(_matrix_sections(slot, matrix))
     return assemble(sections)

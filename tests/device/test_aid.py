@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -14,7 +13,6 @@ import pytest
 from neuroamp.aid import UNCALIBRATED_CEILING_DB_SPL, VOLUME_RANGE_DB, Aid
 from neuroamp.audiogram import Ear, bisgaard
 from neuroamp.chain import EarChain
-from neuroamp.engines import open_engine
 from neuroamp.engines.native import NativeChain, library_path
 from neuroamp.errors import NeuroampError
 from neuroamp.fitting import Fitting
@@ -25,17 +23,17 @@ from neuroamp.profile import WEAR
 from neuroamp.times import Stage
 from neuroamp_host.prescription.fit import make_fitting
 
+from .conftest import TinyNet
+
 pytestmark = pytest.mark.skipif(
     library_path() is None, reason="the native engine was not built: no C compiler"
 )
 
-DATA = Path(__file__).parent.parent / "data"
 RATE = WEAR.sample_rate_hz
 HOP = WEAR.hop
 FADED_IN = RATE + HOP
 """Samples after which the sound is whole."""
 
-PA_94 = 1.0
 MICROPHONE, RECEIVER = 94.0 + 26.0, 94.0 + 20.0
 LEFT_CALIBRATED = Calibration(Ear.LEFT, MICROPHONE, RECEIVER, 120.0)
 MICROPHONE_PA, RECEIVER_PA = 20e-6 * 10 ** (MICROPHONE / 20), 20e-6 * 10 ** (RECEIVER / 20)
@@ -285,8 +283,9 @@ def test_levels_and_gains_are_told_in_decibels() -> None:
 class Net:
     """An engine whose output is always the most that a net may ask for."""
 
-    def __init__(self, source: str = "tiny-float32.tflite") -> None:
-        self.info = open_engine(DATA / source).info
+    info = TinyNet.info
+
+    def __init__(self) -> None:
         self.is_late = False
         self.error: Exception | None = None
 
@@ -304,11 +303,9 @@ def with_net(net: Net) -> Aid:
 
 
 def test_any_engine_s_net_runs_in_the_same_chain() -> None:
-    engine = open_engine(DATA / "tiny-float32.tflite")
     heard = noise(1.5)
-    out = through(Aid(None, [fitting()], [LEFT_CALIBRATED], {Ear.LEFT: engine}), heard)
-    again = open_engine(DATA / "tiny-float32.tflite")
-    chain = EarChain(again.info.profile, fitting(), again)
+    out = through(Aid(None, [fitting()], [LEFT_CALIBRATED], {Ear.LEFT: TinyNet()}), heard)
+    chain = EarChain(WEAR, fitting(), TinyNet())
     expected = chain.process(heard * np.float32(MICROPHONE_PA))[FADED_IN:]
     error = np.abs(out[FADED_IN:] * RECEIVER_PA - expected).max()
     assert error < 1e-4 * np.abs(expected).max()

@@ -21,6 +21,7 @@ typedef struct na_cells {
     int32_t *cell;   /* [width], Q29 */
     int16_t *hidden; /* [width], Q15 */
     size_t width;
+    const int16_t *forgetting; /* as the tables above; its points are twice as far apart */
     size_t first; /* units before this one are done */
 } na_cells;
 

@@ -90,19 +90,34 @@ static inline int32_t activate(const int16_t *centre, int32_t z) {
     return __smlad(neighbours, shares, 128) >> 8;
 }
 
+/* The root of what is forgotten, Q15, of z in Q14; `centre` is the table's middle. */
+static inline int32_t forgetting_root(const int16_t *centre, int32_t z) {
+    int32_t bounded; /* to -16..16 - 2^-14 */
+    __asm__("ssat %0, #19, %1" : "=r"(bounded) : "r"(z));
+    const int32_t fraction = bounded & 511;
+    int32_t neighbours;
+    __builtin_memcpy(&neighbours, centre + (bounded >> 9), sizeof neighbours);
+    const int32_t shares = (512 - fraction) | fraction << 16;
+    return __smlad(neighbours, shares, 256) >> 9;
+}
+
 void na_update_dsp(const na_cells *cells) {
     const int32_t *a = cells->input_sums, *b = cells->recurrent_sums;
     const int32_t *ma = cells->input_multipliers, *mb = cells->recurrent_multipliers;
     const int32_t *bias = cells->bias;
     const int16_t *sigmoid = cells->sigmoid + NA_ACTIVATION_POINTS / 2;
     const int16_t *tanh = cells->tanh + NA_ACTIVATION_POINTS / 2;
+    const int16_t *forgetting = cells->forgetting + NA_ACTIVATION_POINTS / 2;
     for (size_t i = 0; i < cells->width; i++) {
         const int32_t take = activate(sigmoid, bias[0] + smmulr(a[0], ma[0]) + smmulr(b[0], mb[0]));
-        const int32_t keep = activate(sigmoid, bias[1] + smmulr(a[1], ma[1]) + smmulr(b[1], mb[1]));
+        const int32_t root =
+            forgetting_root(forgetting, bias[1] + smmulr(a[1], ma[1]) + smmulr(b[1], mb[1]));
         const int32_t candidate =
             activate(tanh, bias[2] + smmulr(a[2], ma[2]) + smmulr(b[2], mb[2]));
         const int32_t give = activate(sigmoid, bias[3] + smmulr(a[3], ma[3]) + smmulr(b[3], mb[3]));
-        const int32_t kept = (int32_t)(((int64_t)cells->cell[i] * keep + (1 << 14)) >> 15);
+        const int32_t cell = cells->cell[i];
+        const int32_t kept =
+            cell - (int32_t)(((int64_t)cell * (2 * root * root) + (INT64_C(1) << 30)) >> 31);
         const int32_t next = __qadd(kept, (take * candidate + 1) >> 1);
         cells->cell[i] = next;
         const int32_t squashed = activate(tanh, ((next >> 14) + 1) >> 1);

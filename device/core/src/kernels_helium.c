@@ -173,37 +173,56 @@ void na_multiply_helium(const na_matrix *matrix, const int16_t *x, int32_t *sums
     "vadd.i32 " z ", " z ", q3\n"                                                                 \
     "vadd.i32 " z ", " z ", q2\n"
 
-/* Activations in Q15 of eight units whose arguments in Q14 are in q0 (even units) and q1 (odd
- * ones); q2 and q3 are used up. The table and its second point are in `here` and `next`. The index
- * saturates, the fraction does not: the model's reader made sure that the table's ends are flat.
- * The first two are vqshrnb.s32 q2, q0, #2 and vqshrnt.s32 q2, q1, #2 as numbers, because binutils
- * up to at least 2.40 assembles their rounding relatives in their place. */
-#define ACTIVATE(result, here, next)                                                              \
-    ".inst.w 0xee9e4f40\n"                                                                        \
-    ".inst.w 0xee9e5f42\n"                                                                        \
+/* Where the arguments in Q14 of eight units, in q0 (even units) and q1 (odd ones), lie in a table:
+ * the index in q2, the way to the next point as Q15 in q0. The index saturates, the way does not:
+ * the model's reader made sure that the table's ends are flat. `shrink` are vqshrnb.s32 q2, q0, #n
+ * and vqshrnt.s32 q2, q1, #n as numbers, because binutils up to at least 2.40 assembles their
+ * rounding relatives in their place; `way` is 9 - n. */
+#define FIND(shrink, way)                                                                         \
+    shrink                                                                                        \
     "vadd.i16 q2, q2, r11\n"                                                                      \
     "vshr.u16 q2, q2, #6\n"                                                                       \
     "vmovnt.i32 q0, q1\n"                                                                         \
-    "vshl.i16 q0, q0, #7\n"                                                                       \
-    "vbic.i16 q0, #0x8000\n"                                                                      \
+    "vshl.i16 q0, q0, #" way "\n"                                                                 \
+    "vbic.i16 q0, #0x8000\n"
+
+#define SHRINK_BY_2 ".inst.w 0xee9e4f40\n.inst.w 0xee9e5f42\n"
+#define SHRINK_BY_3 ".inst.w 0xee9d4f40\n.inst.w 0xee9d5f42\n"
+
+/* Activations in Q15 of the arguments in q0 and q1; q2 and q3 are used up. The table and its second
+ * point are in `here` and `next`. */
+#define ACTIVATE(result, here, next)                                                              \
+    FIND(SHRINK_BY_2, "7")                                                                        \
     "vldrh.u16 q1, [" here ", q2, uxtw #1]\n"                                                     \
     "vldrh.u16 q3, [" next ", q2, uxtw #1]\n"                                                     \
     "vsub.i16 q3, q3, q1\n"                                                                       \
     "vqrdmulh.s16 q3, q3, q0\n"                                                                   \
     "vadd.i16 " result ", q1, q3\n"
 
+/* The roots of what is forgotten, Q15, to q5; there is one register for the table in r12. */
+#define FORGETTING_ROOTS                                                                          \
+    FIND(SHRINK_BY_3, "6")                                                                        \
+    "vldrh.u16 q1, [r12, q2, uxtw #1]\n"                                                          \
+    "add r12, r12, #2\n"                                                                          \
+    "vldrh.u16 q3, [r12, q2, uxtw #1]\n"                                                          \
+    "sub r12, r12, #2\n"                                                                          \
+    "vsub.i16 q3, q3, q1\n"                                                                       \
+    "vqrdmulh.s16 q3, q3, q0\n"                                                                   \
+    "vadd.i16 q5, q1, q3\n"
+
 /* Next cell states of four units from `taken`, the product of two activations, which become the
- * arguments of tanh; `widen` takes the even or the odd units of q5, the share that is kept. */
-#define CELLS(taken, widen)                                                                       \
-    widen " q2, q5, #16\n"                                                                        \
+ * arguments of tanh; `square` doubles the squares of the even or the odd units of q5: Q31. */
+#define CELLS(taken, square)                                                                      \
+    square " q2, q5, q5\n"                                                                        \
     "vldrw.u32 q3, [r9]\n"                                                                        \
-    "vqrdmulh.s32 q3, q3, q2\n"                                                                   \
+    "vqrdmulh.s32 q2, q3, q2\n"                                                                   \
     "vrshr.s32 " taken ", " taken ", #1\n"                                                        \
+    "vsub.i32 q3, q3, q2\n"                                                                       \
     "vqadd.s32 " taken ", " taken ", q3\n"                                                        \
     "vstrw.32 " taken ", [r9], #16\n"                                                             \
     "vrshr.s32 " taken ", " taken ", #15\n"
 
-_Static_assert(offsetof(na_cells, width) == 36, "the members are loaded in their order");
+_Static_assert(offsetof(na_cells, forgetting) == 40, "the members are loaded in their order");
 
 /* Eight units at a time. */
 #pragma GCC diagnostic push
@@ -213,7 +232,8 @@ __attribute__((naked)) void na_update_helium(const na_cells *cells) {
         "push {r4-r11, lr}\n"
         "vpush {d8-d15}\n"
         "mov r12, r0\n"
-        "ldmia r12, {r0-r6, r9-r11}\n" /* sums, multipliers, bias, sigmoid, tanh; cell, hidden, width */
+        /* sums, multipliers, bias, sigmoid, tanh; cell, hidden, width, forgetting */
+        "ldmia r12, {r0-r6, r9-r12}\n"
         "lsr lr, r11, #3\n"
         "mov r7, r6\n"
         "add r6, r5, #2\n"
@@ -222,12 +242,12 @@ __attribute__((naked)) void na_update_helium(const na_cells *cells) {
         "dls lr, lr\n"
         "1:\n"
         GATE_INPUTS("q0") GATE_INPUTS("q1") ACTIVATE("q4", "r5", "r6") /* input gate */
-        GATE_INPUTS("q0") GATE_INPUTS("q1") ACTIVATE("q5", "r5", "r6") /* forget gate */
+        GATE_INPUTS("q0") GATE_INPUTS("q1") FORGETTING_ROOTS /* forget gate */
         GATE_INPUTS("q0") GATE_INPUTS("q1") ACTIVATE("q6", "r7", "r8") /* candidate */
         GATE_INPUTS("q0") GATE_INPUTS("q1") ACTIVATE("q7", "r5", "r6") /* output gate */
         "vmullb.s16 q0, q4, q6\n"
         "vmullt.s16 q1, q4, q6\n"
-        CELLS("q0", "vshllb.s16") CELLS("q1", "vshllt.s16")
+        CELLS("q0", "vqdmullb.s16") CELLS("q1", "vqdmullt.s16")
         ACTIVATE("q1", "r7", "r8")
         "vqrdmulh.s16 q1, q1, q7\n"
         "vstrh.16 q1, [r10], #16\n"

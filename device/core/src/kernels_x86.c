@@ -156,21 +156,25 @@ static inline __m256i multiply_high(__m256i a, __m256i b) {
     return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
 }
 
-/* Both points of the table that the argument lies between come in one 32-bit load. */
+/* Between the points of a table that are 2^step of Q14 apart. Both points that the argument lies
+ * between come in one 32-bit load. */
 TARGET("avx2")
-static inline __m256i activate(const int16_t *table, __m256i z) {
-    const int32_t end = 8 << 14;
+static inline __m256i between(const int16_t *table, __m256i z, int step) {
+    const int32_t one = 1 << step, end = one << 9;
     const __m256i bounded = _mm256_min_epi32(_mm256_max_epi32(z, _mm256_set1_epi32(-end)),
                                              _mm256_set1_epi32(end - 1));
     const __m256i position = _mm256_add_epi32(bounded, _mm256_set1_epi32(end));
-    const __m256i index = _mm256_srli_epi32(position, 8);
-    const __m256i upper = _mm256_and_si256(position, _mm256_set1_epi32(255));
-    const __m256i lower = _mm256_sub_epi32(_mm256_set1_epi32(256), upper);
+    const __m256i index = _mm256_srli_epi32(position, step);
+    const __m256i upper = _mm256_and_si256(position, _mm256_set1_epi32(one - 1));
+    const __m256i lower = _mm256_sub_epi32(_mm256_set1_epi32(one), upper);
     const __m256i points = _mm256_i32gather_epi32((const int *)(const void *)table, index, 2);
     const __m256i shares = _mm256_or_si256(lower, _mm256_slli_epi32(upper, 16));
     const __m256i sum = _mm256_madd_epi16(points, shares);
-    return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(128)), 8);
+    return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(one / 2)), step);
 }
+
+TARGET("avx2")
+static inline __m256i activate(const int16_t *table, __m256i z) { return between(table, z, 8); }
 
 TARGET("avx2")
 static inline __m256i gate_input(const na_cells *c, size_t row) {
@@ -197,10 +201,12 @@ void na_update_avx2(const na_cells *c) {
     size_t i = c->first;
     for (; i + 8 <= width; i += 8) {
         const __m256i take = activate(c->sigmoid, gate_input(c, i));
-        const __m256i keep = activate(c->sigmoid, gate_input(c, i + width));
+        const __m256i root = between(c->forgetting, gate_input(c, i + width), 9);
         const __m256i candidate = activate(c->tanh, gate_input(c, i + 2 * width));
         const __m256i give = activate(c->sigmoid, gate_input(c, i + 3 * width));
-        const __m256i kept = multiply_high(eight(c->cell + i), _mm256_slli_epi32(keep, 16));
+        const __m256i square = _mm256_slli_epi32(_mm256_mullo_epi32(root, root), 1);
+        const __m256i cell = eight(c->cell + i);
+        const __m256i kept = _mm256_sub_epi32(cell, multiply_high(cell, square));
         const __m256i taken =
             _mm256_srai_epi32(_mm256_add_epi32(_mm256_mullo_epi32(take, candidate), one), 1);
         const __m256i next = add_saturating(kept, taken);

@@ -28,6 +28,14 @@ static inline int16_t activate(const int16_t *table, int32_t z) {
     return (int16_t)((table[index] * (256 - fraction) + table[index + 1] * fraction + 128) >> 8);
 }
 
+/* The root of what a forget gate of z in Q14 forgets, Q15: its table's points are 1/32 apart. */
+static inline int32_t forgetting_root(const int16_t *table, int32_t z) {
+    const int32_t end = 16 << 14;
+    const int32_t position = (z < -end ? -end : z > end - 1 ? end - 1 : z) + end;
+    const int32_t index = position >> 9, fraction = position & 511;
+    return (table[index] * (512 - fraction) + table[index + 1] * fraction + 256) >> 9;
+}
+
 /* a + b within 32 bits: QADD on Cortex-M. */
 static inline int32_t add_saturating(int32_t a, int32_t b) {
     const int64_t sum = (int64_t)a + b;
@@ -115,11 +123,11 @@ void na_update_plain(const na_cells *c) {
                       multiply_high(c->recurrent_sums[row], c->recurrent_multipliers[row]);
         }
         const int32_t take = activate(c->sigmoid, z[0]);
-        const int32_t keep = activate(c->sigmoid, z[1]);
+        const int32_t root = forgetting_root(c->forgetting, z[1]);
         const int32_t candidate = activate(c->tanh, z[2]);
         const int32_t give = activate(c->sigmoid, z[3]);
-        const int32_t kept = multiply_high(c->cell[i], keep * 65536); /* Q29 times Q31 */
-        const int32_t taken = (take * candidate + 1) >> 1;            /* Q30 to Q29 */
+        const int32_t kept = c->cell[i] - multiply_high(c->cell[i], 2 * root * root); /* Q31 */
+        const int32_t taken = (take * candidate + 1) >> 1; /* Q30 to Q29 */
         c->cell[i] = add_saturating(kept, taken);
         const int32_t squashed = activate(c->tanh, ((c->cell[i] >> 14) + 1) >> 1); /* to Q14 */
         c->hidden[i] = (int16_t)((give * squashed + (1 << 14)) >> 15);
@@ -138,6 +146,7 @@ static void step_layer(na_lstm *lstm, size_t layer, const int16_t *x, const int3
         .bias = bias,
         .sigmoid = model->sigmoid,
         .tanh = model->tanh,
+        .forgetting = model->forgetting,
         .cell = lstm->cell[layer],
         .hidden = lstm->hidden[layer],
         .width = model->shape.widths[layer],

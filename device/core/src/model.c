@@ -33,6 +33,7 @@ enum {
     SECTION_SPEECH,
     SECTION_SIGMOID,
     SECTION_TANH,
+    SECTION_FORGETTING,
     /* A matrix's sections are its slot plus one of the four parts. */
     SLOT_AUDIOGRAM = 0x100,
     SLOT_LISTENER = 0x200,
@@ -244,6 +245,7 @@ static void read_net(file *f, na_model *model) {
     }
     model->sigmoid = activation(f, SECTION_SIGMOID);
     model->tanh = activation(f, SECTION_TANH);
+    model->forgetting = activation(f, SECTION_FORGETTING);
     model->audiogram =
         matrix(f, SLOT_AUDIOGRAM, shape->audiogram_units, NEUROAMP_AUDIOGRAM_POINTS, 1);
     model->listener = matrix(f, SLOT_LISTENER, 4 * shape->widths[0], shape->audiogram_units, 0);

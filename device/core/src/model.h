@@ -99,6 +99,7 @@ typedef struct na_model {
     const float *speech_db_spl;    /* [channels]: tracked level of speech at 65 dB SPL */
     const int16_t *sigmoid;        /* [NA_ACTIVATION_POINTS], Q15 */
     const int16_t *tanh;
+    const int16_t *forgetting;     /* root of one minus the sigmoid, over twice the range */
     na_matrix audiogram; /* audiogram to listener units */
     na_matrix listener;  /* listener units to the first layer's gates */
     na_matrix input[NA_MAX_LAYERS];

@@ -109,7 +109,7 @@ int stage_multiply(int kernel, uint32_t rows, uint32_t columns, const int8_t *we
 int stage_cell(int kernel, uint32_t width, const int32_t *bias, const int32_t *input_sums,
                const int32_t *input_multipliers, const int32_t *recurrent_sums,
                const int32_t *recurrent_multipliers, const int16_t *sigmoid, const int16_t *tanh,
-               int32_t *cell, int16_t *hidden) {
+               const int16_t *forgetting, int32_t *cell, int16_t *hidden) {
     const na_update update = na_find_kernel((neuroamp_kernel)kernel, NA_ROWS).update;
     const na_cells cells = {
         .input_sums = input_sums,
@@ -119,6 +119,7 @@ int stage_cell(int kernel, uint32_t width, const int32_t *bias, const int32_t *i
         .bias = bias,
         .sigmoid = sigmoid,
         .tanh = tanh,
+        .forgetting = forgetting,
         .cell = cell,
         .hidden = hidden,
         .width = width,

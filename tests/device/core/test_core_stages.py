@@ -43,7 +43,7 @@ int stage_multiply(int kernel, uint32_t rows, uint32_t columns, const int8_t *we
 int stage_cell(int kernel, uint32_t width, const int32_t *bias, const int32_t *input_sums,
                const int32_t *input_multipliers, const int32_t *recurrent_sums,
                const int32_t *recurrent_multipliers, const int16_t *sigmoid, const int16_t *tanh,
-               int32_t *cell, int16_t *hidden);
+               const int16_t *forgetting, int32_t *cell, int16_t *hidden);
 int stage_emulated_vnni(uint32_t rows, uint32_t columns, const int8_t *weights,
                         const int32_t *row_sums, const int16_t *x, int32_t *sums);
 void stage_times(const uint64_t *ticks, size_t count, uint64_t deadline, neuroamp_times *times);
@@ -249,7 +249,7 @@ def test_every_kernel_steps_the_cells_exactly(stages: Stages, kernel: Kernel, wi
         sums = [rng.integers(-most, most, rows, dtype=np.int32) for _ in range(2)]
         multipliers = [rng.integers(0, 2**29 + 1, rows, dtype=np.int32) for _ in range(2)]
         bias = rng.integers(-min(most, 2**29), min(most, 2**29), rows, dtype=np.int32)
-        tables = [rng.integers(-32767, 32768, 1025).astype(np.int16) for _ in range(2)]
+        tables = [rng.integers(-32767, 32768, 1025).astype(np.int16) for _ in range(3)]
         cell = rng.choice([-(2**31), 2**31 - 1, 0, 12345, -(2**29)], width).astype(np.int32)
         found = []
         for chosen in (Kernel.PLAIN, kernel):

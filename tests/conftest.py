@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import shutil
 import subprocess
@@ -39,7 +40,11 @@ def start_jack() -> Iterator[StartServer]:
     """
     if shutil.which("jackd") is None:
         pytest.skip("needs a JACK server (jackd2)")
-    pytest.importorskip("sounddevice", exc_type=OSError)
+    for module in ("sounddevice", "jack"):
+        try:
+            importlib.import_module(module)
+        except (ImportError, OSError) as error:
+            pytest.skip(f"needs {module}: {error}")
     if library_path() is None:
         pytest.skip("the native engine was not built: no C compiler")
     servers: list[JackServer] = []

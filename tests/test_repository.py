@@ -187,6 +187,17 @@ def test_the_documents_commands_exist(document: Path, capsys: pytest.CaptureFixt
                 assert (ROOT / word).is_file(), words
 
 
+def test_the_service_starts_a_command_that_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "tools/neuroamp.service").read_text(encoding="utf-8").replace("\\\n", " ")
+    line = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    program, command, *rest = shlex.split(line.removeprefix("ExecStart="))
+    assert program.endswith("/bin/neuroamp")
+    text = help_of(command, capsys)
+    for word in rest:
+        if word.startswith("--"):
+            assert re.search(rf"{word}\b", text), word
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_documents_links_lead_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ core=("$root"/device/core/src/*.c)
 programs="$root/tests/device/core"
 
 for program in driver aid_driver; do
-    "${CC:-cc}" "${flags[@]}" -O3 -pthread "${core[@]}" "$programs/$program.c" -lm \
-        -o "$build/$program"
+    "${CC:-cc}" "${flags[@]}" -O3 -pthread "${core[@]}" "$root"/device/core/hosted/*.c \
+        "$programs/$program.c" -lm -o "$build/$program"
     "$build/$program" adversarial "$model" "$frames" 1
 done
 

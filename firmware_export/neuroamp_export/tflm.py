@@ -14,7 +14,8 @@ from neuroamp.engines.base import Floats32, input_shapes, output_shapes
 from neuroamp.errors import NeuroampError
 from neuroamp.model_file import read_tflite
 
-ARENA_BYTES = 1 << 20
+ARENA_BYTES = 4 << 20
+"""Room for tensors: the paper's LSTM takes a little over a mebibyte."""
 
 
 def is_installed() -> bool:

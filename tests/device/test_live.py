@@ -14,16 +14,16 @@ import pytest
 from neuroamp import sound_devices
 from neuroamp.aid import Aid
 from neuroamp.audiogram import Ear, bisgaard
-from neuroamp.engines import open_engine
 from neuroamp.engines.native import library_path
 from neuroamp.errors import NeuroampError
 from neuroamp.link.codes import Output
 from neuroamp.live import RESTARTS, SILENT_S, Live, LiveSetup, load_hosted
 from neuroamp_host.prescription.fit import make_fitting
 
+from .conftest import TinyNet
+
 HERE = Path(__file__).parent
 PROGRAM = HERE / "jack_program.py"
-DATA = HERE.parent / "data"
 
 needs_core = pytest.mark.skipif(
     library_path() is None, reason="the native engine was not built: no C compiler"
@@ -31,7 +31,6 @@ needs_core = pytest.mark.skipif(
 
 
 def on_jack(start_jack: Callable[..., Any], what: str, rate_hz: int, period: int) -> Any:
-    pytest.importorskip("jack", exc_type=OSError)
     server = start_jack(rate_hz, period)
     run = subprocess.run(
         [sys.executable, str(PROGRAM), what, str(rate_hz), str(period)],
@@ -112,6 +111,7 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> list[FakeStream]:
     monkeypatch.setattr(sound_devices, "channels_of", lambda device, kind: 2)
     monkeypatch.setattr(sound_devices, "look_again", lambda: None)
     monkeypatch.setattr(sound_devices, "leave_as_it_is", lambda: None)
+    monkeypatch.setattr("neuroamp.live.lock_memory", lambda: "")  # not the tests' own
     return []
 
 
@@ -228,19 +228,13 @@ def test_no_input_and_no_stream_are_silence(streams: list[FakeStream]) -> None:
 
 @needs_core
 def test_an_engine_that_raises_ends_the_sound(streams: list[FakeStream]) -> None:
-    engine = open_engine(DATA / "tiny-float32.tflite")
-
-    class Broken:
-        info = engine.info
+    class Broken(TinyNet):
         is_broken = False
 
         def step(self, features: np.ndarray, audiogram: np.ndarray) -> Any:
             if self.is_broken:
                 raise RuntimeError("out of order")
-            return engine.step(features, audiogram)
-
-        def reset(self) -> None:
-            pass
+            return super().step(features, audiogram)
 
     broken = Broken()
     aid = Aid(None, [make_fitting(bisgaard("N3"), Ear.LEFT)], (), {Ear.LEFT: broken})

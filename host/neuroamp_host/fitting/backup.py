@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from neuroamp.link.codes import Capability, Refusal
 from neuroamp.link.records import FittingRecord
 
 from neuroamp_host.fitting.client import DeviceClient
+from neuroamp_host.profiling import check_target, write_whole
 
 FORMAT = "neuroamp-fitting-backup"
 FORMAT_VERSION = 1
@@ -32,6 +32,7 @@ def back_up(client: DeviceClient, path: str | Path) -> list[Ear]:
         LinkError: the line was lost.
         NeuroampError: the file cannot be written, or the device has nothing to keep.
     """
+    check_target(Path(path))
     identity = client.identify()
     fittings, calibrations = {}, {}
     for ear in Ear:
@@ -57,7 +58,7 @@ def back_up(client: DeviceClient, path: str | Path) -> list[Ear]:
         "fittings": fittings,
         "calibrations": calibrations,
     }
-    _write(Path(path), json.dumps(document, indent=2) + "\n")
+    write_whole(Path(path), (json.dumps(document, indent=2) + "\n").encode())
     return [ear for ear in Ear if ear.value in fittings]
 
 
@@ -108,21 +109,3 @@ def _in_words(record: FittingRecord) -> dict[str, Any]:
         "version": record.version,
         "time_s": record.time_s,
     }
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            with part.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise NeuroampError(
-            f"the backup {path} cannot be written ({error.strerror}); check the folder's "
-            "permissions and free space."
-        ) from None

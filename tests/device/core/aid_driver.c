@@ -1,10 +1,11 @@
 /* Runs the aid as a program, for sanitizers and for long runs.
  *
  *     aid_driver adversarial MODEL HOPS SEED    hostile sound and settings; fails if it is too loud
- *     aid_driver threads MODEL HOPS SEED        the same, set and read by a second thread */
+ *     aid_driver threads MODEL HOPS SEED        the same, set and read by a second thread
+ *     aid_driver stream MODEL CALLBACKS SEED    hostile blocks for the callback of a sound card */
 #include "hostile.h"
 
-#include "neuroamp/aid.h"
+#include "neuroamp/hosted.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -153,8 +154,59 @@ static int threads(neuroamp_aid *aid, const neuroamp_info *info, long hops) {
     return 0;
 }
 
+/* Any number of channels and frames, with and without input, at the model's rate and above. */
+static int stream(neuroamp_aid *aid, const neuroamp_info *info, long callbacks) {
+    enum { MAX_CHANNELS = 5, MAX_FRAMES = 700, TAPS = 53 };
+    static float in[MAX_CHANNELS * MAX_FRAMES], out[MAX_CHANNELS * MAX_FRAMES], taps[TAPS];
+    double worst = 0.0;
+    for (size_t i = 0; i < TAPS; i++) taps[i] = 1.0f / TAPS;
+    for (long done = 0; done < callbacks;) {
+        neuroamp_stream_setup setup = {.aid = aid, .factor = 1 + below(4), .taps = TAPS};
+        setup.sample_rate_hz = setup.factor * info->sample_rate_hz;
+        setup.filter = taps;
+        setup.block = 1 + below(300);
+        setup.in_channels = 1 + below(MAX_CHANNELS);
+        setup.out_channels = below(MAX_CHANNELS + 1);
+        setup.left_in = below(MAX_CHANNELS);
+        setup.right_in = below(MAX_CHANNELS);
+        setup.left_out = below(MAX_CHANNELS);
+        setup.right_out = below(MAX_CHANNELS);
+        setup.is_paused_by_gaps = below(2);
+        const size_t size = neuroamp_stream_size(&setup);
+        if (size == 0) continue; /* it makes no sense, and has to say so */
+        if (setup.left_in >= setup.in_channels || setup.right_out >= setup.out_channels) {
+            fail("a channel that is not there was accepted");
+        }
+        void *memory = aligned(size);
+        neuroamp_stream *made = NULL;
+        const neuroamp_status status = neuroamp_stream_init(memory, size, &setup, &made);
+        if (status != NEUROAMP_OK) fail(neuroamp_status_text(status));
+        neuroamp_aid_use_whole_hops(aid, (int)below(2));
+        neuroamp_stream_restart(made);
+        for (int i = 0; i < 100; i++, done++) {
+            const unsigned long frames = below(MAX_FRAMES);
+            const double time[3] = {uniform(-1.0f, 1.0f), 0.0, below(8) == 0 ? NAN : 1e30};
+            if (below(8) == 0) set_anything(aid);
+            hostile(in, frames * setup.in_channels);
+            for (size_t k = 0; k < frames * setup.out_channels; k++) out[k] = NAN;
+            neuroamp_stream_callback(below(16) == 0 ? NULL : in, out, frames,
+                                     below(2) ? time : NULL, below(64), made);
+            for (size_t k = 0; k < frames * setup.out_channels; k++) {
+                const size_t channel = k % setup.out_channels;
+                const int is_ear = channel == setup.left_out || channel == setup.right_out;
+                if (!(fabs((double)out[k]) <= 1.0)) fail("a sample is above full scale");
+                if (!is_ear && out[k] != 0.0f) fail("a channel without an ear sounds");
+                worst = fmax(worst, fabs((double)out[k]));
+            }
+        }
+        free(memory);
+    }
+    printf("%ld callbacks, %s\n", callbacks, worst > 0.0 ? "sounding" : "silent");
+    return 0;
+}
+
 int main(int count, char **arguments) {
-    if (count < 5) fail("usage: aid_driver adversarial|threads MODEL HOPS SEED");
+    if (count < 5) fail("usage: aid_driver adversarial|threads|stream MODEL COUNT SEED");
     size_t bytes;
     uint8_t *model = read_file(arguments[2], &bytes);
     neuroamp_info info;
@@ -164,6 +216,9 @@ int main(int count, char **arguments) {
     neuroamp_aid *aid = make_aid(model, bytes);
     if (strcmp(arguments[1], "adversarial") == 0) {
         return adversarial(aid, &info, atol(arguments[3]));
+    }
+    if (strcmp(arguments[1], "stream") == 0) {
+        return stream(aid, &info, atol(arguments[3]));
     }
     if (strcmp(arguments[1], "threads") == 0) {
         return threads(aid, &info, atol(arguments[3]));

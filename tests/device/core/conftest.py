@@ -123,7 +123,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def aid_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tests/device/core/aid_driver.c under the same sanitizers."""
     output = tmp_path_factory.mktemp("driver") / "aid_driver"
-    return compile_c(output, [HERE / "aid_driver.c"], "-O1", "-pthread", *SANITIZERS)
+    sources = [HERE / "aid_driver.c", *sorted((CORE / "hosted").glob("*.c"))]
+    return compile_c(output, sources, "-O1", "-pthread", *SANITIZERS)
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,13 @@ def test_the_aid_is_set_and_read_while_the_sound_goes_on(
     assert b"fittings taken: yes, reports read: yes" in told
 
 
+def test_the_sound_card_s_callback_bears_any_block(
+    aid_driver: Path, model: Callable[[str], Path]
+) -> None:
+    """Channels, frames, rates, flags and times at random; silence where no ear is."""
+    assert b"5000 callbacks, sounding" in run(aid_driver, "stream", model("tiny"), "5000", "1")
+
+
 def test_damaged_models_are_borne(driver: Path, model: Callable[[str], Path]) -> None:
     assert b"3000 damaged" in run(driver, "fuzz", model("tiny"), "3000", "1")
 

@@ -134,6 +134,13 @@ def test_a_wrong_value_is_refused_in_a_sentence_and_nothing_is_sent(bench, body)
     assert "try" not in bench.device.done
 
 
+def test_a_file_of_this_computer_is_no_rule_although_it_is_a_gain_table(bench, tmp_path) -> None:
+    table = tmp_path / "gains.csv"
+    table.write_text(GAIN_TABLE, encoding="utf-8")
+    _, answer = bench.post("/api/targets", right(rule=str(table)))
+    assert "no prescription rule" in answer["right"]["error"]
+
+
 def test_6080_is_named_with_its_range(bench) -> None:
     _, answer = bench.post("/api/commit", WRONG["6080 typed in a box"])
     assert "right ear" in answer["error"]

@@ -238,7 +238,7 @@ def test_an_engine_that_raises_ends_the_sound(streams: list[FakeStream]) -> None
 
     broken = Broken()
     aid = Aid(None, [make_fitting(bisgaard("N3"), Ear.LEFT)], (), {Ear.LEFT: broken})
-    live = a_live(streams, [], aid=aid)
+    live = a_live(streams, [], aid=aid, deadline_s=float("inf"))
     live.start()
     streams[0].call(heard(live))
     live.poll()

@@ -14,6 +14,7 @@ enum {
     EVENT_BYTES = 12,
     EVENTS_A_REPLY = 8,
     MAX_TRIAL_S = 600,
+    TRIAL_AGAIN_MS = 1000, /* where the device refused its end */
     BOTH = NEUROAMP_LEFT | NEUROAMP_RIGHT,
     PROGRAM_NOISE = 1,
     PROGRAM_MUSIC = 2,
@@ -145,6 +146,12 @@ static int play(neuroamp_link *link, neuroamp_ear ear, na_source source) {
     return 1;
 }
 
+/* Milliseconds that a trial goes on; 0 when it is over, also if that was a moment ago. */
+static uint32_t trial_left_ms(const neuroamp_link *link, const na_side *side) {
+    const uint32_t left = side->trial_end_ms - link->device->now_ms(link->device->context);
+    return (int32_t)left > 0 ? left : 0;
+}
+
 static void calibrate(neuroamp_link *link, neuroamp_ear ear) {
     uint8_t record[CALIBRATION_RECORD];
     neuroamp_calibration calibration;
@@ -185,14 +192,13 @@ void na_link_drop_staged(neuroamp_link *link) {
 void na_link_end_trials(neuroamp_link *link) {
     for (size_t i = 0; i < 2; i++) {
         na_side *side = side_of(link, EARS[i]);
-        if (side->source != NA_TRIAL ||
-            (int32_t)(link->device->now_ms(link->device->context) - side->trial_end_ms) < 0) {
+        if (side->source != NA_TRIAL || trial_left_ms(link, side) > 0) {
             continue;
         }
         if (play(link, EARS[i], NA_STORED)) {
             neuroamp_link_log(link, NEUROAMP_EVENT_TRIAL_RAN_OUT, EARS[i], 0);
         } else {
-            side->trial_end_ms += 1000; /* refused: ask again in a second */
+            side->trial_end_ms += TRIAL_AGAIN_MS;
         }
     }
 }
@@ -481,9 +487,7 @@ static na_reply_status on_applied(neuroamp_link *link, na_exchange *x) {
     put_u8(x, device->get_output(device->context));
     put_u8(x, side->is_calibrated);
     put_u32(x, side->crc);
-    put_u32(x, side->source == NA_TRIAL
-                   ? side->trial_end_ms - device->now_ms(device->context)
-                   : 0);
+    put_u32(x, side->source == NA_TRIAL ? trial_left_ms(link, side) : 0);
     put_f32(x, side->volume_db);
     put_f32(x, side->noise_reduction);
     put_f32(x, side->mpo_db_spl < ceiling ? side->mpo_db_spl : ceiling);

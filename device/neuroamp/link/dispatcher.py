@@ -76,6 +76,9 @@ UNFITTED_MPO_DB_SPL = 80.0
 PROGRAM_STRENGTH = {Program.NOISE: 1.0, Program.MUSIC: 0.0}
 """Noise reduction of a program; the everyday one has the fitting's own."""
 
+TRIAL_AGAIN_MS = 1000
+"""Where the end of a trial was refused, it is asked for again after so long."""
+
 FORGET_FITTINGS, FORGET_CALIBRATION = 1, 2
 
 
@@ -286,9 +289,12 @@ class Dispatcher:
     def poll(self) -> None:
         """Ends trials whose time is over; to be called ten times a second or more often."""
         for ear, side in self._sides.items():
-            if side.source is Source.TRIAL and self._left_ms(side) <= 0:
-                self._play(ear, Source.STORED)
+            if side.source is not Source.TRIAL or self._left_ms(side) > 0:
+                continue
+            if self._play(ear, Source.STORED):
                 self.events.log(EventCode.TRIAL_RAN_OUT, [ear])
+            else:
+                side.trial_end_ms += TRIAL_AGAIN_MS
 
     # Sessions
 
@@ -352,7 +358,8 @@ class Dispatcher:
         return self._clock() % 2**32
 
     def _left_ms(self, side: _Side) -> int:
-        return side.trial_end_ms - self._clock()
+        """Milliseconds that a trial goes on; 0 when it is over, also if that was a moment ago."""
+        return max(0, side.trial_end_ms - self._clock())
 
     def _play(self, ear: Ear, source: Source) -> bool:
         """Plays an ear's trial, or what is stored, or where that is nothing the unfitted state.

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from neuroamp.audiogram import Ear
 from neuroamp.errors import NeuroampError
-from neuroamp.link.codes import Command, EventCode, ObjectKind, Status
+from neuroamp.link.codes import Command, EventCode, ObjectKind, Source, Status
 from neuroamp.link.dispatcher import AudioCounts, DeviceInfo, Dispatcher, unfitted
 from neuroamp.link.frames import Frame, FrameReader, Kind
 from neuroamp.link.messages import BOTH_EARS, MESSAGES, Levels, decode_reply
@@ -45,6 +45,7 @@ class Bench:
 
     def __init__(self, ears: frozenset[Ear] = BOTH_EARS) -> None:
         self.now_ms = 0
+        self.passes_ms = 0
         self.storage = MemoryStorage()
         self.storage.lasting = True
         self.part = part_of_the_vectors()
@@ -65,7 +66,12 @@ class Bench:
             has_net=True,
         )
         models = ModelSlots(self.storage, DEVICE["model_slot_bytes"])
-        self.dispatcher = Dispatcher(info, self.part, self.settings, models, lambda: self.now_ms)
+        self.dispatcher = Dispatcher(info, self.part, self.settings, models, self.look)
+
+    def look(self) -> int:
+        """The clock, milliseconds; it goes on by `passes_ms` at every look."""
+        self.now_ms += self.passes_ms
+        return self.now_ms
 
     def ask(self, command: Command, payload: bytes, sequence: int, session: int = 9) -> Any:
         """Status, field and index of the reply, or its answer."""
@@ -203,6 +209,35 @@ def test_an_audio_part_that_refuses_keeps_what_it_had() -> None:
     assert bench.ask(Command.EVENTS, bytes(4), sequence + 1).events()[-1].code == (
         EventCode.PART_REFUSED
     )
+
+
+def test_a_trial_that_ends_between_two_looks_at_the_clock_has_nothing_left() -> None:
+    bench, record = Bench(), left_record()
+    sequence = staged(bench, record)
+    trial = b"\x01\x1e\x00" + record[-4:] + bytes(4)
+    bench.ask(Command.TRY, trial, sequence)
+    bench.now_ms = 30_000 - 3
+    bench.passes_ms = 2  # at every look: the trial goes on as the request comes, and is over then
+    applied = bench.ask(Command.APPLIED, b"\x01", sequence + 1)
+    assert applied.trial_left_ms == 0
+
+
+def test_the_end_of_a_trial_that_is_refused_is_asked_for_again_a_second_later() -> None:
+    bench, record = Bench(), left_record()
+    sequence = staged(bench, record)
+    trial = b"\x01\x1e\x00" + record[-4:] + bytes(4)
+    bench.ask(Command.TRY, trial, sequence)
+    bench.part.refuses = True
+    bench.now_ms = 30_000
+    for _ in range(20):
+        bench.dispatcher.poll()
+    codes = [event.code for event in bench.ask(Command.EVENTS, bytes(4), sequence + 1).events()]
+    assert codes.count(EventCode.PART_REFUSED) == 1
+    assert EventCode.TRIAL_RAN_OUT not in codes
+    bench.part.refuses = False
+    bench.now_ms += 1000
+    assert bench.ask(Command.APPLIED, b"\x01", sequence + 2).source is Source.UNFITTED
+    assert bench.part.fittings[Ear.LEFT] == unfitted(Ear.LEFT)
 
 
 def test_an_audio_part_that_cannot_tell_refuses_and_the_link_goes_on(

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from neuroamp.audiogram import Ear
 from neuroamp.engines.native import library_path
-from neuroamp.link.codes import Command
+from neuroamp.link.codes import Command, Source
 from neuroamp.link.dispatcher import DeviceInfo, Dispatcher
-from neuroamp.link.frames import Frame, Kind
-from neuroamp.link.messages import BOTH_EARS, Ears
+from neuroamp.link.frames import Frame, FrameReader, Kind
+from neuroamp.link.messages import BOTH_EARS, Applied, Ears, decode_reply
 from neuroamp.link.models import ModelSlots
 from neuroamp.link.native import EmulatedFlash, NativeDispatcher
 from neuroamp.link.settings import MemoryStorage, Settings
@@ -36,10 +36,14 @@ pytestmark = pytest.mark.skipif(library_path() is None, reason="the core was not
 
 
 class Pair:
-    """The device of the vectors twice: in Python and in C."""
+    """The device of the vectors twice: in Python and in C.
+
+    Attributes:
+        passes_ms: how far the clock goes on at every look at it.
+    """
 
     def __init__(self, ears: Ears = BOTH_EARS) -> None:
-        self.now_ms = 0
+        self.now_ms = self.passes_ms = 0
         self.parts = (part_of_the_vectors(), part_of_the_vectors())
         info = DeviceInfo(
             **{name: DEVICE[name] for name in ("serial", "name", "firmware", "profile")},
@@ -56,6 +60,7 @@ class Pair:
         models = ModelSlots(storage, slot_bytes)
 
         def now_ms() -> int:
+            self.now_ms += self.passes_ms
             return self.now_ms
 
         self.python = Dispatcher(info, self.parts[0], self.settings, models, now_ms)
@@ -110,6 +115,44 @@ def test_mutated_streams_are_taken_alike(seed: int) -> None:
         pair.receive(bytes(stream[:count]))
         del stream[:count]
         pair.advance(rng.randrange(3000))
+
+
+def ask(pair: Pair, command: Command, payload: bytes, sequence: int) -> None:
+    pair.receive(Frame(Kind.REQUEST, command, sequence, SESSION, payload).encode())
+
+
+def begin_trial(pair: Pair, seconds: int) -> int:
+    """Tries the left ear's record in a new session; the next sequence number."""
+    ask(pair, Command.HELLO, b"\x01\x01", 0)
+    offsets = range(0, len(RECORD), 110)
+    for number, offset in enumerate(offsets, 1):
+        part = RECORD[offset : offset + 110]
+        ask(pair, Command.WRITE, b"\x01" + offset.to_bytes(2, "little") + part, number)
+    trial = b"\x01" + seconds.to_bytes(2, "little") + RECORD[-4:] + bytes(4)
+    ask(pair, Command.TRY, trial, len(offsets) + 1)
+    return len(offsets) + 2
+
+
+def test_a_trial_whose_end_is_refused_goes_on_alike() -> None:
+    pair = Pair()
+    sequence = begin_trial(pair, 2)
+    for milliseconds in (1999, 2, 400, 700, 2500):
+        for part in pair.parts:
+            part.refuses = milliseconds != 2500
+        pair.advance(milliseconds)
+        ask(pair, Command.APPLIED, b"\x01", sequence)
+        ask(pair, Command.EVENTS, bytes(4), sequence + 1)
+        sequence += 2
+
+
+def test_a_trial_that_ends_between_two_looks_at_the_clock_has_nothing_left_in_c() -> None:
+    pair = Pair()
+    sequence = begin_trial(pair, 30)
+    pair.now_ms, pair.passes_ms = 30_000 - 3, 2
+    question = Frame(Kind.REQUEST, Command.APPLIED, sequence, SESSION, b"\x01").encode()
+    (reply,) = FrameReader(Kind.REPLY).push(pair.native.receive(question))
+    applied = decode_reply(reply.payload, Applied)
+    assert (applied.source, applied.trial_left_ms) == (Source.TRIAL, 0)
 
 
 VALUES = st.one_of(

@@ -29,7 +29,7 @@ from neuroamp_host.evaluation.metrics.reference import (
     haspi_reference,
     hasqi_reference,
 )
-from neuroamp_host.evaluation.metrics.vector_math import fast_exp, fast_log
+from neuroamp_host.vector_math import fast_exp, fast_log
 from numba import njit
 from numpy.typing import NDArray
 

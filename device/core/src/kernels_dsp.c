@@ -79,27 +79,20 @@ static inline int32_t smmulr(int32_t a, int32_t b) {
     return product;
 }
 
-/* An activation in Q15 of z in Q14. */
-static inline int32_t activate(const int16_t *centre, int32_t z) {
-    int32_t bounded; /* to -8..8 - 2^-14 */
-    __asm__("ssat %0, #18, %1" : "=r"(bounded) : "r"(z));
-    const int32_t fraction = bounded & 255;
+/* A table in Q15 at z in Q14; its points are 2^step apart and `centre` is the one of 0. A constant
+ * step is one instruction: SSAT takes no other. */
+__attribute__((always_inline)) static inline int32_t between(const int16_t *centre, int32_t z,
+                                                             const int step) {
+    int32_t bounded; /* to the table's ends */
+    __asm__("ssat %0, %2, %1" : "=r"(bounded) : "r"(z), "I"(step + 10));
+    const int32_t one = 1 << step, fraction = bounded & (one - 1);
     int32_t neighbours;
-    __builtin_memcpy(&neighbours, centre + (bounded >> 8), sizeof neighbours);
-    const int32_t shares = (256 - fraction) | fraction << 16;
-    return __smlad(neighbours, shares, 128) >> 8;
+    __builtin_memcpy(&neighbours, centre + (bounded >> step), sizeof neighbours);
+    const int32_t shares = (one - fraction) | fraction << 16;
+    return __smlad(neighbours, shares, one / 2) >> step;
 }
 
-/* The root of what is forgotten, Q15, of z in Q14; `centre` is the table's middle. */
-static inline int32_t forgetting_root(const int16_t *centre, int32_t z) {
-    int32_t bounded; /* to -16..16 - 2^-14 */
-    __asm__("ssat %0, #19, %1" : "=r"(bounded) : "r"(z));
-    const int32_t fraction = bounded & 511;
-    int32_t neighbours;
-    __builtin_memcpy(&neighbours, centre + (bounded >> 9), sizeof neighbours);
-    const int32_t shares = (512 - fraction) | fraction << 16;
-    return __smlad(neighbours, shares, 256) >> 9;
-}
+static inline int32_t activate(const int16_t *centre, int32_t z) { return between(centre, z, 8); }
 
 void na_update_dsp(const na_cells *cells) {
     const int32_t *a = cells->input_sums, *b = cells->recurrent_sums;
@@ -111,7 +104,7 @@ void na_update_dsp(const na_cells *cells) {
     for (size_t i = 0; i < cells->width; i++) {
         const int32_t take = activate(sigmoid, bias[0] + smmulr(a[0], ma[0]) + smmulr(b[0], mb[0]));
         const int32_t root =
-            forgetting_root(forgetting, bias[1] + smmulr(a[1], ma[1]) + smmulr(b[1], mb[1]));
+            between(forgetting, bias[1] + smmulr(a[1], ma[1]) + smmulr(b[1], mb[1]), 9);
         const int32_t candidate =
             activate(tanh, bias[2] + smmulr(a[2], ma[2]) + smmulr(b[2], mb[2]));
         const int32_t give = activate(sigmoid, bias[3] + smmulr(a[3], ma[3]) + smmulr(b[3], mb[3]));

@@ -20,21 +20,16 @@ static inline int32_t multiplier(const na_model *model, const na_matrix *matrix,
     return model->layout == NA_PAIRS ? matrix->multipliers[row] / 2 : matrix->multipliers[row];
 }
 
-/* An activation in Q15 of z in Q14: linear between the table's points, which are 1/64 apart. */
-static inline int16_t activate(const int16_t *table, int32_t z) {
-    const int32_t end = 8 << 14;
+/* A table in Q15 at z in Q14: linear between its points, which are 2^step apart. */
+static inline int32_t between(const int16_t *table, int32_t z, int step) {
+    const int32_t one = 1 << step, end = one << 9;
     const int32_t position = (z < -end ? -end : z > end - 1 ? end - 1 : z) + end;
-    const int32_t index = position >> 8, fraction = position & 255;
-    return (int16_t)((table[index] * (256 - fraction) + table[index + 1] * fraction + 128) >> 8);
+    const int32_t index = position >> step, fraction = position & (one - 1);
+    return (table[index] * (one - fraction) + table[index + 1] * fraction + one / 2) >> step;
 }
 
-/* The root of what a forget gate of z in Q14 forgets, Q15: its table's points are 1/32 apart. */
-static inline int32_t forgetting_root(const int16_t *table, int32_t z) {
-    const int32_t end = 16 << 14;
-    const int32_t position = (z < -end ? -end : z > end - 1 ? end - 1 : z) + end;
-    const int32_t index = position >> 9, fraction = position & 511;
-    return (table[index] * (512 - fraction) + table[index + 1] * fraction + 256) >> 9;
-}
+/* An activation: its points are 1/64 apart. */
+static inline int32_t activate(const int16_t *table, int32_t z) { return between(table, z, 8); }
 
 /* a + b within 32 bits: QADD on Cortex-M. */
 static inline int32_t add_saturating(int32_t a, int32_t b) {
@@ -123,7 +118,7 @@ void na_update_plain(const na_cells *c) {
                       multiply_high(c->recurrent_sums[row], c->recurrent_multipliers[row]);
         }
         const int32_t take = activate(c->sigmoid, z[0]);
-        const int32_t root = forgetting_root(c->forgetting, z[1]);
+        const int32_t root = between(c->forgetting, z[1], 9); /* 1/32 apart */
         const int32_t candidate = activate(c->tanh, z[2]);
         const int32_t give = activate(c->sigmoid, z[3]);
         const int32_t kept = c->cell[i] - multiply_high(c->cell[i], 2 * root * root); /* Q31 */

@@ -17,7 +17,7 @@ import torch
 from numba import njit
 from torch import Tensor, nn
 
-from neuroamp_host.evaluation.metrics.vector_math import fast_exp
+from neuroamp_host.vector_math import fast_exp
 
 CELL_BOUND = 4.0
 """Bound of the cell state; tanh(4) is 0.9993, so nothing that the output can tell is lost."""

@@ -24,7 +24,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import butter, cheby2, lfilter, resample_poly
 
-from neuroamp_host.evaluation.metrics.vector_math import fast_exp, fast_log
+from neuroamp_host.vector_math import fast_exp, fast_log
 
 Array = NDArray[np.float64]
 

@@ -29,7 +29,7 @@ from neuroamp.errors import NeuroampError
 from neuroamp.profile import Profile
 from neuroamp.units import level_db_spl
 from neuroamp_export.core_format import FloatWeights, write_core_model
-from neuroamp_host.evaluation.cases import LISTENERS, SAMPLE_RATE_HZ, Case, Setting, cases
+from neuroamp_host.evaluation.cases import SAMPLE_RATE_HZ, Case, Setting, cases
 from neuroamp_host.evaluation.metrics.fast import ReferenceEar
 from neuroamp_host.evaluation.systems import through
 from neuroamp_host.prescription.fit import make_fitting
@@ -73,7 +73,7 @@ def main() -> None:
         mixed = dataclasses.replace(
             setting, pairs=0, mixtures=options.mixtures, listeners=MIXTURE_LISTENERS
         )
-        sounds = [*cases(dataclasses.replace(setting, listeners=LISTENERS)), *cases(mixed)]
+        sounds = [*cases(setting), *cases(mixed)]
         score = functools.partial(_differences, [c.model for c in candidates])
         with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
             rows = list(pool.map(score, sounds))

@@ -8,6 +8,8 @@ wearable net's gains are added and to which a device without a net step falls ba
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -57,6 +59,27 @@ def speech_levels_db_spl(overall_db_spl: float = 65.0) -> Floats:
     return 10.0 * np.log10(np.stack(weights) @ density)
 
 
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """Gain functions of one ear's channels, [11], or of a batch of ears, [batch, 11].
+
+    Attributes:
+        anchor_db_spl: the tracked level of speech of 65 dB SPL, [11]; gains turn around it.
+        knee_db_spl: below it the gain does not rise further.
+        gain_65_db: insertion gain at the anchor.
+        slope: change of the gain with the level, dB a dB; 1 / compression ratio - 1.
+        attack, release: share of the way to a higher and to a lower level that the tracked level
+            goes in one step.
+    """
+
+    anchor_db_spl: Floats
+    knee_db_spl: Floats
+    gain_65_db: Floats
+    slope: Floats
+    attack: float
+    release: float
+
+
 class Wdrc:
     """The compressor of one ear, or of a batch of ears (the first axis of every array).
 
@@ -90,6 +113,13 @@ class Wdrc:
         release = first.release_s / np.log(full_step_db / 4.0)
         self._attack = 1.0 - np.exp(-self._step_s / attack)
         self._release = 1.0 - np.exp(-self._step_s / release)
+
+    @property
+    def curves(self) -> Curves:
+        """What `channel_gains_db` and `track` compute with, for who computes the same elsewhere."""
+        return Curves(
+            self._anchor, self._knee, self._gain_65, self._slope, self._attack, self._release
+        )
 
     def levels_db_spl(self, spectrum: NDArray[np.complex128]) -> Floats:
         """Momentary channel levels [..., 11], dB SPL, of spectra [..., bins]."""

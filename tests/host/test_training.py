@@ -161,7 +161,7 @@ def test_a_steady_target_has_the_compressors_level_and_none_of_its_changes() -> 
     clean = rng.standard_normal((1, 16000)).astype(np.float32) * 0.05 * loud
     listener = BISGAARD["N4"]
     moving = make_batch(WEAR, clean, clean, [listener], "nal-r")
-    steady = make_batch(WEAR, clean, clean, [listener], "nal-r", steady=True)
+    steady = make_batch(WEAR, clean, clean, [listener], "nal-r", steady=1.0)
 
     def gain_db(batch: Batch) -> torch.Tensor:
         return 20.0 * torch.log10(batch.target.abs() / batch.clean.abs())[0, :, 20:200]

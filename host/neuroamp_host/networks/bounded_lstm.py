@@ -103,10 +103,19 @@ class _Sequence(torch.autograd.Function):
         squashed = drive.new_empty(steps, batch, width)
         cells[0], hiddens[0] = cell, hidden
         weights = recurrent.t().contiguous()
-        z, c, h, s = (tensor.numpy() for tensor in (gates, cells, hiddens, squashed))
-        for t in range(steps):
-            gates[t].addmm_(hiddens[t], weights)
-            _forward_step(z, c, h, s, t)
+        if drive.is_cuda:
+            from neuroamp_host import cuda_kernels
+
+            for t in range(steps):
+                gates[t].addmm_(hiddens[t], weights)
+                cuda_kernels.lstm_forward(
+                    gates[t], cells[t], cells[t + 1], hiddens[t + 1], squashed[t], CELL_BOUND
+                )
+        else:
+            z, c, h, s = (tensor.numpy() for tensor in (gates, cells, hiddens, squashed))
+            for t in range(steps):
+                gates[t].addmm_(hiddens[t], weights)
+                _forward_step(z, c, h, s, t)
         ctx.save_for_backward(recurrent, gates, cells, hiddens, squashed)
         return hiddens[1:].clone(), hiddens[-1].clone(), cells[-1].clone()
 
@@ -119,12 +128,30 @@ class _Sequence(torch.autograd.Function):
         grad_drive = torch.empty_like(gates)
         d_hidden, d_cell = grad_hidden.clone(), grad_cell.clone()
         weights = recurrent.detach().contiguous()
-        z, c, s = gates.numpy(), cells.numpy(), squashed.numpy()
-        d_out, d_z = grad_outputs.contiguous().numpy(), grad_drive.numpy()
-        d_h, d_c = d_hidden.numpy(), d_cell.numpy()
-        for t in range(steps - 1, -1, -1):
-            _backward_step(z, c, s, d_out, d_h, d_c, d_z, t)
-            torch.mm(grad_drive[t], weights, out=d_hidden)
+        grad_outputs = grad_outputs.contiguous()
+        if gates.is_cuda:
+            from neuroamp_host import cuda_kernels
+
+            for t in range(steps - 1, -1, -1):
+                cuda_kernels.lstm_backward(
+                    gates[t],
+                    cells[t],
+                    cells[t + 1],
+                    squashed[t],
+                    grad_outputs[t],
+                    d_hidden,
+                    d_cell,
+                    grad_drive[t],
+                    CELL_BOUND,
+                )
+                torch.mm(grad_drive[t], weights, out=d_hidden)
+        else:
+            z, c, s = gates.numpy(), cells.numpy(), squashed.numpy()
+            d_out, d_z = grad_outputs.numpy(), grad_drive.numpy()
+            d_h, d_c = d_hidden.numpy(), d_cell.numpy()
+            for t in range(steps - 1, -1, -1):
+                _backward_step(z, c, s, d_out, d_h, d_c, d_z, t)
+                torch.mm(grad_drive[t], weights, out=d_hidden)
         flat = grad_drive.reshape(-1, 4 * width)
         grad_recurrent = flat.t() @ hiddens[:-1].reshape(-1, width)
         return grad_drive, grad_recurrent, d_hidden, d_cell

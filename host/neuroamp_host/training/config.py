@@ -23,8 +23,8 @@ class TrainingConfig:
         denoise: train for the clean signal's amplification (the paper's Eq. 8); otherwise for
             that of the input as it is (Eq. 6).
         rule: prescription of the target.
-        steady: the target has over each signal the mean gains of the prescription's compressor
-            instead of the momentary ones, so that a net also undoes fast compression.
+        steady: share of the compressor's changes over each signal that the target lacks, 0 to 1:
+            at 1 it has the mean gains, so that a net also undoes fast compression.
         tone_share: share of the mixtures that are steady tones, to be kept.
         batch: signals a step.
         seconds: length of each signal.
@@ -48,7 +48,7 @@ class TrainingConfig:
     seed: int = 1
     denoise: bool = True
     rule: str = "nal-r"
-    steady: bool = False
+    steady: float = 0.0
     tone_share: float = 0.0
     batch: int = 16
     seconds: float = 2.0

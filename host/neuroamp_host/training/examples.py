@@ -11,14 +11,22 @@ import numpy as np
 import torch
 import torch.utils.data
 from neuroamp.audiogram import BISGAARD, Audiogram, Ear
-from neuroamp.bands import channel_matrix
-from neuroamp.features import Features, audiogram_input
-from neuroamp.fitting import Fitting
-from neuroamp.profile import Profile
+from neuroamp.bands import band_matrix, channel_matrix
+from neuroamp.features import (
+    BAND_LEVEL_CEILING_DB_SPL,
+    BAND_LEVEL_CENTRE_DB_SPL,
+    BAND_LEVEL_FLOOR_DB_SPL,
+    BAND_LEVEL_SPAN_DB,
+    LOG_MAGNITUDE_SPAN,
+    audiogram_input,
+)
+from neuroamp.profile import PAPER, Profile
 from neuroamp.transform import power_scale, windows
-from neuroamp.wdrc import Wdrc
+from neuroamp.units import REFERENCE_PRESSURE_PA
+from neuroamp.wdrc import MAX_GAIN_DB, SPECTRUM_FLOOR_DB_SPL, Wdrc
+from numba import njit
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuroamp_host.corpora.audiogram_sampling import sample_audiogram
 from neuroamp_host.prescription.fit import make_fitting
@@ -65,51 +73,138 @@ def sample_listener(rng: np.random.Generator) -> Audiogram:
     return sample_audiogram(rng)
 
 
-def _spectra(profile: Profile, signal_pa: NDArray[np.float32]) -> Tensor:
-    """Spectra at the net's steps, complex [batch, steps, bins]: `neuroamp.transform.stft`, in
-    single precision and several times as fast."""
-    signal = torch.from_numpy(np.ascontiguousarray(signal_pa, dtype=np.float32))
-    hops = signal.shape[-1] // profile.hop
-    history = profile.frame_length - profile.hop
-    padded = torch.nn.functional.pad(signal[..., : hops * profile.hop], (history, 0))
-    step = profile.hop * profile.hops_per_step
-    frames = padded.unfold(-1, profile.frame_length, step)
-    return torch.fft.rfft(frames * torch.from_numpy(windows(profile)[0]).float())
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """What a batch is made from: sounds and listeners.
+
+    Attributes:
+        clean_pa, noisy_pa: the wanted signal and what the microphone hears, [batch, samples],
+            pascals.
+        audiogram: [batch, 6], dB HL / 100.
+        knee_db_spl, gain_65_db, slope: of the listeners' compressors, [batch, 11], see
+            `neuroamp.wdrc.Curves`.
+    """
+
+    clean_pa: Tensor
+    noisy_pa: Tensor
+    audiogram: Tensor
+    knee_db_spl: Tensor
+    gain_65_db: Tensor
+    slope: Tensor
+
+    def to(self, device: torch.device | str) -> Draw:
+        """The same on another device."""
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return Draw(*(value.to(device, non_blocking=True) for value in values))
 
 
-class Prescription:
-    """The WDRC gains of a batch of listeners on spectra [batch, steps, bins], per channel."""
+def draw_of(
+    clean_pa: NDArray[np.float32],
+    noisy_pa: NDArray[np.float32],
+    listeners: list[Audiogram],
+    rule: str,
+) -> Draw:
+    """Signals [batch, samples] in pascals with one audiogram a signal, fitted by the rule."""
+    curves = Wdrc(PAPER, [make_fitting(who, Ear.LEFT, rule=rule) for who in listeners]).curves
+    thresholds = np.stack([listener.six_point() for listener in listeners])
+    arrays = (
+        clean_pa,
+        noisy_pa,
+        audiogram_input(thresholds),
+        curves.knee_db_spl,
+        curves.gain_65_db,
+        curves.slope,
+    )
+    return Draw(*(torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in arrays))
 
-    def __init__(self, profile: Profile, fittings: list[Fitting]) -> None:
+
+class BatchMaker(nn.Module):
+    """Draws to batches: the device's analysis, features and compressor, in single precision.
+
+    `neuroamp.transform`, `neuroamp.features` and `neuroamp.wdrc` define what is computed here;
+    the tests compare.
+
+    Args:
+        profile: of the net.
+        denoise: whether the target is made of the clean signal or of the noisy one.
+        steady: share of the compressor's changes over each signal that the target lacks, 0 to 1.
+    """
+
+    def __init__(self, profile: Profile, denoise: bool = True, steady: float = 0.0) -> None:
+        super().__init__()
         self._profile = profile
-        self._fittings = fittings
+        self._denoise = denoise
+        self._steady = steady
+        # The rates and the anchor are every listener's.
+        flat = Audiogram((250.0, 8000.0), (0.0, 0.0), (False, False))
+        curves = Wdrc(profile, [make_fitting(flat, Ear.LEFT)]).curves
+        self._attack, self._release = curves.attack, curves.release
         channels = channel_matrix(profile)
-        self._to_channels = torch.from_numpy((channels * power_scale(profile)).T).float()
-        self._to_bins = torch.from_numpy(channels).float()
+        scale = power_scale(profile) / REFERENCE_PRESSURE_PA**2
+        constants = {
+            "window": windows(profile)[0],
+            "anchor": curves.anchor_db_spl,
+            "to_channels": (channels * scale).T,
+            "to_bins": channels,
+            "feature_scale": scale * (REFERENCE_PRESSURE_PA / profile.level_reference_pa) ** 2,
+        }
+        if profile.features == "band-level":
+            constants["to_bands"] = (band_matrix(profile) * constants["feature_scale"]).T
+        for name, values in constants.items():
+            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)).float())
 
-    def moving_gains_db(self, power: Tensor) -> Tensor:
-        """What the compressor gives from step to step, dB, [batch, steps, bins]."""
-        _, gains_db = self._followed(power)
-        return torch.from_numpy(gains_db).float() @ self._to_bins
+    window: Tensor
+    anchor: Tensor
+    to_channels: Tensor
+    to_bins: Tensor
+    to_bands: Tensor
+    feature_scale: Tensor
 
-    def steady_gains_db(self, power: Tensor) -> Tensor:
-        """What the compressor gives on the whole, dB, [batch, 1, bins].
+    def forward(self, draw: Draw) -> Batch:
+        """The batch of a draw on the same device."""
+        noisy = self.spectra(draw.noisy_pa)
+        noisy_power = _power(noisy)
+        noisy_level, noisy_gains_db = self._followed(draw, noisy_power)
+        if self._denoise:
+            clean = self.spectra(draw.clean_pa)
+            level, gains_db = self._followed(draw, _power(clean))
+        else:
+            clean, level, gains_db = noisy, noisy_level, noisy_gains_db
+        if self._steady > 0.0:
+            gains_db = gains_db + self._steady * (_on_the_whole_db(level, gains_db) - gains_db)
+        return Batch(
+            features=self.features(noisy_power),
+            audiogram=draw.audiogram,
+            clean=clean,
+            prescribed=noisy * _factor(noisy_gains_db @ self.to_bins),
+            target=clean * _factor(gains_db @ self.to_bins),
+        )
 
-        The mean over the signal is that of the amplified power, so that every channel comes out
-        at the level that the compressor gives it, without its fast changes.
-        """
-        level_db, gains_db = self._followed(power)
-        before = (10.0 ** (level_db / 10.0)).sum(axis=1, keepdims=True)
-        after = (10.0 ** ((level_db + gains_db) / 10.0)).sum(axis=1, keepdims=True)
-        return torch.from_numpy(10.0 * np.log10(after / before)).float() @ self._to_bins
+    def spectra(self, signal_pa: Tensor) -> Tensor:
+        """Spectra at the net's steps, complex [batch, steps, bins], of signals [batch, samples]."""
+        profile = self._profile
+        hops = signal_pa.shape[-1] // profile.hop
+        history = profile.frame_length - profile.hop
+        padded = nn.functional.pad(signal_pa[..., : hops * profile.hop], (history, 0))
+        step = profile.hop * profile.hops_per_step
+        return torch.fft.rfft(padded.unfold(-1, profile.frame_length, step) * self.window)
 
-    def _followed(self, power: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def features(self, power: Tensor) -> Tensor:
+        """The net's spectral input of squared magnitudes, [batch, steps, bins], Pa^2."""
+        if self._profile.features == "log-magnitude":
+            return torch.log1p((power * self.feature_scale).sqrt()) / LOG_MAGNITUDE_SPAN
+        power = (power @ self.to_bands).clamp(min=10.0 ** (BAND_LEVEL_FLOOR_DB_SPL / 10.0))
+        level = (10.0 * power.log10()).clamp(max=BAND_LEVEL_CEILING_DB_SPL)
+        return (level - BAND_LEVEL_CENTRE_DB_SPL) / BAND_LEVEL_SPAN_DB
+
+    def _followed(self, draw: Draw, power: Tensor) -> tuple[Tensor, Tensor]:
         """Momentary levels, dB SPL, and gains, dB, of the channels, both [batch, steps, 11]."""
-        compressor = Wdrc(self._profile, self._fittings)
-        level_db = compressor.in_db_spl((power @ self._to_channels).double().numpy())
-        tracked = np.stack([compressor.track(level_db[:, t]) for t in range(level_db.shape[1])])
-        gains = np.stack([compressor.channel_gains_db(row) for row in tracked], axis=1)
-        return level_db, gains
+        floor = 10.0 ** (SPECTRUM_FLOOR_DB_SPL / 10.0)
+        level = 10.0 * (power @ self.to_channels).clamp(min=floor).log10()
+        tracked = track(level, SPECTRUM_FLOOR_DB_SPL, self._attack, self._release)
+        above_anchor = torch.maximum(tracked, draw.knee_db_spl[:, None]) - self.anchor
+        gains_db = draw.gain_65_db[:, None] + draw.slope[:, None] * above_anchor
+        return level, gains_db.clamp(0.0, MAX_GAIN_DB)
 
 
 def make_batch(
@@ -119,27 +214,49 @@ def make_batch(
     listeners: list[Audiogram],
     rule: str,
     denoise: bool = True,
-    steady: bool = False,
+    steady: float = 0.0,
 ) -> Batch:
     """A batch from signals [batch, samples] in pascals and one audiogram a signal."""
-    fittings = [make_fitting(listener, Ear.LEFT, rule=rule) for listener in listeners]
-    prescription = Prescription(profile, fittings)
-    noisy = _spectra(profile, noisy_pa)
-    clean = _spectra(profile, clean_pa) if denoise else noisy
-    noisy_power, clean_power = _power(noisy), _power(clean)
-    target_gain_db = (prescription.steady_gains_db if steady else prescription.moving_gains_db)(
-        clean_power
-    )
-    target = clean * _factor(target_gain_db)
-    thresholds = np.stack([listener.six_point() for listener in listeners])
-    features = Features(profile)
-    return Batch(
-        features=torch.from_numpy(features(noisy.numpy()).astype(np.float32)),
-        audiogram=torch.from_numpy(audiogram_input(thresholds).astype(np.float32)),
-        clean=clean,
-        prescribed=noisy * _factor(prescription.moving_gains_db(noisy_power)),
-        target=target,
-    )
+    draw = draw_of(clean_pa, noisy_pa, listeners, rule)
+    batch: Batch = BatchMaker(profile, denoise, steady)(draw)
+    return batch
+
+
+def _on_the_whole_db(level_db: Tensor, gains_db: Tensor) -> Tensor:
+    """What gains [batch, steps, 11] give to the power over the whole signal, dB, [batch, 1, 11].
+
+    The mean is that of the amplified power, so that every channel comes out at the level that
+    the compressor gives it, without its fast changes.
+    """
+    before = (10.0 ** (level_db / 10.0)).sum(dim=1, keepdim=True)
+    after = (10.0 ** ((level_db + gains_db) / 10.0)).sum(dim=1, keepdim=True)
+    return 10.0 * (after / before).log10()
+
+
+def track(level: Tensor, start: float, attack: float, release: float) -> Tensor:
+    """Tracked levels of momentary ones, both [batch, steps, channels]: `Wdrc.track` from `start`.
+
+    `attack` and `release` are the shares of the way up and down of one step.
+    """
+    if level.is_cuda:
+        from neuroamp_host import cuda_kernels
+
+        return cuda_kernels.track(level.contiguous(), start, attack, release)
+    tracked = torch.empty_like(level, memory_format=torch.contiguous_format)
+    _track(level.contiguous().numpy(), tracked.numpy(), start, attack, release)
+    return tracked
+
+
+@njit(cache=True, error_model="numpy")
+def _track(level, tracked, start, attack, release):  # type: ignore[no-untyped-def]
+    batch, steps, channels = level.shape
+    for row in range(batch):
+        for channel in range(channels):
+            now = start
+            for t in range(steps):
+                rise = level[row, t, channel] - now
+                now += rise * (attack if rise > 0.0 else release)
+                tracked[row, t, channel] = now
 
 
 def _power(spectra: Tensor) -> Tensor:

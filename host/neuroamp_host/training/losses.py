@@ -20,7 +20,8 @@ from neuroamp.features import AUDIOGRAM_SPAN_DB
 from neuroamp.profile import Profile
 from neuroamp.transform import power_scale
 from neuroamp.units import REFERENCE_PRESSURE_PA
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 THRESHOLD_HZ = (125, 250, 500, 1000, 2000, 3150, 4000, 6300, 8000)
 THRESHOLD_DB_SPL = (22.1, 11.4, 4.4, 2.4, -1.3, -6.0, -5.4, 6.0, 12.6)
@@ -80,7 +81,7 @@ class Weights:
     lost_speech: float
 
 
-class WearLoss:
+class WearLoss(nn.Module):
     """Loss of a 'band-gain' net on short-time spectra.
 
     Args:
@@ -89,24 +90,36 @@ class WearLoss:
     """
 
     def __init__(self, profile: Profile, weights: Weights) -> None:
+        super().__init__()
         self._weights = weights
         scale = power_scale(profile) / REFERENCE_PRESSURE_PA**2
-        self._bands = torch.from_numpy((band_matrix(profile) * scale).T).float()
-        self._to_bins = torch.from_numpy(band_matrix(profile)).float()
+        self._constant("bands", (band_matrix(profile) * scale).T)
+        self._constant("to_bins", band_matrix(profile))
         centres = np.log(np.maximum(band_frequencies_hz(profile), 60.0))
-        self._normal = torch.from_numpy(
-            np.interp(centres, np.log(THRESHOLD_HZ), THRESHOLD_DB_SPL)
-        ).float()
+        self._constant("normal", np.interp(centres, np.log(THRESHOLD_HZ), THRESHOLD_DB_SPL))
         audiogram_rows = [np.interp(centres, np.log(AUDIOGRAM_HZ), row) for row in np.eye(6)]
-        self._from_audiogram = torch.from_numpy(np.stack(audiogram_rows)).float()
+        self._constant("from_audiogram", np.stack(audiogram_rows))
         band = (np.arange(profile.bands) + 0.5) / profile.bands
         cosines = np.cos(np.pi * np.outer(CEPSTRA, band))
-        self._cepstrum = torch.from_numpy(cosines.T / profile.bands).float()
-        self._kernels = [_hann(seconds, profile) for seconds in SMOOTHING_S]
-        self._quality_kernel = _hann(QUALITY_SMOOTHING_S, profile)
+        self._constant("cepstrum", cosines.T / profile.bands)
+        for index, seconds in enumerate(SMOOTHING_S):
+            self._constant(f"kernel{index}", _hann(seconds, profile))
+        self._constant("quality_kernel", _hann(QUALITY_SMOOTHING_S, profile))
         centres_hz = band_frequencies_hz(profile)
         synchrony = np.sqrt(SYNCHRONY_HZ**10 / (SYNCHRONY_HZ**10 + centres_hz**10))
-        self._synchrony = torch.from_numpy(synchrony).float()
+        self._constant("synchrony", synchrony)
+
+    def _constant(self, name: str, values: NDArray[np.float64]) -> None:
+        """Keeps an array so that it goes with the loss to another device."""
+        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)).float())
+
+    bands: Tensor
+    to_bins: Tensor
+    normal: Tensor
+    from_audiogram: Tensor
+    cepstrum: Tensor
+    quality_kernel: Tensor
+    synchrony: Tensor
 
     def sounds(self, prescribed: Tensor, target: Tensor, clean: Tensor) -> Sounds:
         """What of complex spectra [batch, frames, bins], pascals, the loss compares."""
@@ -115,12 +128,12 @@ class WearLoss:
             prescribed=self._power(prescribed),
             target=self._power(target),
             clean=self._power(clean),
-            cross=cross @ self._bands,
+            cross=cross @ self.bands,
             prescribed_spectra=prescribed[:, ::SPARSE].contiguous(),
             target_spectra=target[:, ::SPARSE].contiguous(),
         )
 
-    def __call__(self, gain_db: Tensor, sounds: Sounds, audiogram: Tensor) -> dict[str, Tensor]:
+    def forward(self, gain_db: Tensor, sounds: Sounds, audiogram: Tensor) -> dict[str, Tensor]:
         """The terms and their weighted sum under 'loss'.
 
         Args:
@@ -129,17 +142,17 @@ class WearLoss:
             sounds: of the batch.
             audiogram: [batch, 6], dB HL / 100.
         """
-        loss_db_hl = (audiogram * AUDIOGRAM_SPAN_DB) @ self._from_audiogram
-        impaired = (self._normal + loss_db_hl.clamp(min=0.0))[:, None, :]
+        loss_db_hl = (audiogram * AUDIOGRAM_SPAN_DB) @ self.from_audiogram
+        impaired = (self.normal + loss_db_hl.clamp(min=0.0))[:, None, :]
         factor = torch.exp(gain_db * (math.log(10.0) / 20.0))
         power = sounds.prescribed * factor.square()
         heard = _sensation_db(power, impaired)
         wanted = _sensation_db(sounds.target, impaired)
         alike = self._fine_structure(sounds.cross * factor, power, sounds.target, wanted)
-        in_bins = torch.exp((gain_db[:, ::SPARSE] @ self._to_bins) * (math.log(10.0) / 20.0))
+        in_bins = torch.exp((gain_db[:, ::SPARSE] @ self.to_bins) * (math.log(10.0) / 20.0))
         terms = {
             "audible": self._audible(heard, wanted),
-            "envelope": self._envelope(heard, _sensation_db(sounds.clean, self._normal))
+            "envelope": self._envelope(heard, _sensation_db(sounds.clean, self.normal))
             + self._envelope(heard, wanted),
             "waveform": self._waveform(sounds.prescribed_spectra * in_bins, sounds.target_spectra),
             "quality": self._quality(heard, wanted, alike),
@@ -155,7 +168,7 @@ class WearLoss:
 
     def _power(self, spectra: Tensor) -> Tensor:
         """Band powers re 0 dB SPL, [batch, frames, bands]."""
-        return (spectra.real.square() + spectra.imag.square()) @ self._bands
+        return (spectra.real.square() + spectra.imag.square()) @ self.bands
 
     def _audible(self, heard: Tensor, wanted: Tensor) -> Tensor:
         error = (heard - wanted) / 10.0
@@ -167,10 +180,11 @@ class WearLoss:
     def _envelope(self, heard: Tensor, wanted: Tensor) -> Tensor:
         """One minus the mean correlation of cepstral modulations, over sounding frames."""
         sounding = (wanted.mean(dim=2) > SILENCE_DB).to(wanted.dtype)[:, None, :]
-        heard, wanted = heard @ self._cepstrum, wanted @ self._cepstrum
-        slow_heard = [self._smooth(heard, kernel) for kernel in self._kernels]
-        slow_wanted = [self._smooth(wanted, kernel) for kernel in self._kernels]
-        bands = len(self._kernels) - 1
+        heard, wanted = heard @ self.cepstrum, wanted @ self.cepstrum
+        kernels = [getattr(self, f"kernel{index}") for index in range(len(SMOOTHING_S))]
+        slow_heard = [self._smooth(heard, kernel) for kernel in kernels]
+        slow_wanted = [self._smooth(wanted, kernel) for kernel in kernels]
+        bands = len(SMOOTHING_S) - 1
         total = heard.new_zeros(())
         for fast in range(bands):
             a = (slow_heard[fast] - slow_heard[fast + 1]) * sounding
@@ -187,11 +201,11 @@ class WearLoss:
 
         As HASQI's, it counts less where the hair cells no longer follow the waveform.
         """
-        kernel = self._quality_kernel
+        kernel = self.quality_kernel
         both = self._smooth(power, kernel) * self._smooth(target_power, kernel)
         correlation = self._smooth(cross, kernel) / (both + 1e-3).sqrt()
         audible = (self._smooth(wanted, kernel) > SILENCE_DB).to(wanted.dtype)
-        weight = audible * self._synchrony[None, :, None]
+        weight = audible * self.synchrony[None, :, None]
         total = weight.sum(dim=(1, 2)).clamp(min=1.0)
         return (weight * correlation.clamp(min=0.0)).sum(dim=(1, 2)) / total
 
@@ -204,8 +218,8 @@ class WearLoss:
         """
         sounding = (wanted.mean(dim=2) > SILENCE_DB).to(wanted.dtype)[:, None, :]
         share = sounding / sounding.sum(dim=2, keepdim=True).clamp(min=1.0)
-        a = self._smooth(heard @ self._cepstrum, self._quality_kernel)
-        b = self._smooth(wanted @ self._cepstrum, self._quality_kernel)
+        a = self._smooth(heard @ self.cepstrum, self.quality_kernel)
+        b = self._smooth(wanted @ self.cepstrum, self.quality_kernel)
         a = a - (a * share).sum(dim=2, keepdim=True)
         b = b - (b * share).sum(dim=2, keepdim=True)
         power = ((a * a * share).sum(dim=2) + 1e-3) * ((b * b * share).sum(dim=2) + 1e-3)
@@ -253,10 +267,10 @@ def _sensation_db(power: Tensor, threshold_db_spl: Tensor) -> Tensor:
     return 10.0 * torch.log10(1.0 + power * 10.0 ** (-threshold_db_spl / 10.0))
 
 
-def _hann(seconds: float, profile: Profile) -> Tensor:
+def _hann(seconds: float, profile: Profile) -> NDArray[np.float64]:
     """A smoothing kernel of that length in net steps, without its zeros."""
     steps = max(1, round(seconds / profile.step_seconds))
-    return torch.hann_window(steps + 2, periodic=False)[1:-1]
+    return np.hanning(steps + 2)[1:-1]
 
 
 def _specific_loudness(sensation_db: Tensor) -> Tensor:

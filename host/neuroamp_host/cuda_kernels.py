@@ -77,7 +77,15 @@ def _lstm_backward(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _track(  # type: ignore[no-untyped-def]
-    level, tracked, start, attack, release, steps, channels, total, block: tl.constexpr
+    level,
+    tracked,
+    start,
+    attack,
+    release,
+    channels,
+    total,
+    steps: tl.constexpr,
+    block: tl.constexpr,
 ):
     at = tl.program_id(0) * block + tl.arange(0, block)
     inside = at < total
@@ -140,6 +148,6 @@ def track(level: Tensor, start: float, attack: float, release: float) -> Tensor:
     tracked = level.new_empty(level.shape)
     total = batch * channels
     _track[(triton.cdiv(total, 32),)](
-        level, tracked, start, attack, release, steps, channels, total, 32
+        level, tracked, start, attack, release, channels, total, steps, 32
     )
     return tracked

@@ -16,7 +16,7 @@ import math
 import numpy as np
 import torch
 from neuroamp.bands import band_frequencies_hz, band_matrix
-from neuroamp.features import AUDIOGRAM_SPAN_DB
+from neuroamp.features import AUDIOGRAM_SPAN_DB, LOG_MAGNITUDE_SPAN
 from neuroamp.profile import Profile
 from neuroamp.transform import power_scale
 from neuroamp.units import REFERENCE_PRESSURE_PA
@@ -43,6 +43,9 @@ SYNCHRONY_HZ = 3500.0
 SILENCE_DB = 2.5
 """Frames whose mean sensation level in the reference is below this do not count, as in HASPI."""
 
+
+MAGNITUDE_BANDS = 64
+"""Bands in which the magnitudes of a 'log-magnitude' net are compared."""
 
 SHORT_TAPS = 8
 SPARSE = 4
@@ -142,19 +145,30 @@ class WearLoss(nn.Module):
             sounds: of the batch.
             audiogram: [batch, 6], dB HL / 100.
         """
+        factor = torch.exp(gain_db * (math.log(10.0) / 20.0))
+        in_bins = torch.exp((gain_db[:, ::SPARSE] @ self.to_bins) * (math.log(10.0) / 20.0))
+        return self._terms(
+            sounds.prescribed * factor.square(),
+            sounds.cross * factor,
+            sounds.prescribed_spectra * in_bins,
+            sounds,
+            audiogram,
+        )
+
+    def _terms(
+        self, power: Tensor, cross: Tensor, spectra: Tensor, sounds: Sounds, audiogram: Tensor
+    ) -> dict[str, Tensor]:
+        """The terms of an output with these band powers, real cross powers and spectra."""
         loss_db_hl = (audiogram * AUDIOGRAM_SPAN_DB) @ self.from_audiogram
         impaired = (self.normal + loss_db_hl.clamp(min=0.0))[:, None, :]
-        factor = torch.exp(gain_db * (math.log(10.0) / 20.0))
-        power = sounds.prescribed * factor.square()
         heard = _sensation_db(power, impaired)
         wanted = _sensation_db(sounds.target, impaired)
-        alike = self._fine_structure(sounds.cross * factor, power, sounds.target, wanted)
-        in_bins = torch.exp((gain_db[:, ::SPARSE] @ self.to_bins) * (math.log(10.0) / 20.0))
+        alike = self._fine_structure(cross, power, sounds.target, wanted)
         terms = {
             "audible": self._audible(heard, wanted),
             "envelope": self._envelope(heard, _sensation_db(sounds.clean, self.normal))
             + self._envelope(heard, wanted),
-            "waveform": self._waveform(sounds.prescribed_spectra * in_bins, sounds.target_spectra),
+            "waveform": self._waveform(spectra, sounds.target_spectra),
             "quality": self._quality(heard, wanted, alike),
         }
         weights = self._weights
@@ -260,6 +274,45 @@ class WearLoss(nn.Module):
         error = (compressed[0] - compressed[1]).abs().square().mean(dim=(1, 2))
         reference = compressed[1].abs().square().mean(dim=(1, 2))
         return (error / (reference + reference.mean() + small)).mean()
+
+
+class HeardMagnitudes(WearLoss):
+    """The same loss for a 'log-magnitude' net, whose output gets the phase of what it heard."""
+
+    magnitude_scale: Tensor
+
+    def __init__(self, profile: Profile, weights: Weights) -> None:
+        in_bands = dataclasses.replace(
+            profile, features="band-level", output="band-gain", bands=MAGNITUDE_BANDS
+        )
+        super().__init__(in_bands, weights)
+        scale = profile.level_reference_pa / np.sqrt(power_scale(profile))
+        self._constant("magnitude_scale", scale)
+
+    def sounds(self, prescribed: Tensor, target: Tensor, clean: Tensor) -> Sounds:
+        """As of `WearLoss`, but `cross` is of the first's phase alone, for each bin, and the
+        spectra are those of all frames, the first's of magnitude 1."""
+        phase = prescribed / prescribed.abs().clamp(min=1e-12)
+        return Sounds(
+            prescribed=self._power(prescribed),
+            target=self._power(target),
+            clean=self._power(clean),
+            cross=phase.real * target.real + phase.imag * target.imag,
+            prescribed_spectra=phase,
+            target_spectra=target,
+        )
+
+    def forward(self, output: Tensor, sounds: Sounds, audiogram: Tensor) -> dict[str, Tensor]:
+        """The terms of a net's output [batch, frames, bins], see `features.Magnitudes`."""
+        bounded = output.clamp(max=math.log(1e7) / LOG_MAGNITUDE_SPAN)
+        magnitude = torch.expm1(LOG_MAGNITUDE_SPAN * bounded) * self.magnitude_scale
+        return self._terms(
+            magnitude.square() @ self.bands,
+            (magnitude * sounds.cross) @ self.bands,
+            magnitude * sounds.prescribed_spectra,
+            sounds,
+            audiogram,
+        )
 
 
 def _sensation_db(power: Tensor, threshold_db_spl: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from neuroamp_host.prescription.fit import make_fitting
 
 T = TypeVar("T")
 
-BISGAARD_SHARE = 0.2
+BISGAARD_SHARE = 0.4
 NORMAL_HEARING_SHARE = 0.03
 
 

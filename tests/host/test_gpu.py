@@ -1,0 +1,40 @@
+"""What training computes on a GPU is what it computes on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from neuroamp_host.networks.bounded_lstm import CELL_BOUND, BoundedLstm
+from neuroamp_host.training.examples import track
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.mark.parametrize(("width", "tolerance"), [(128, 2e-2), (151, 1e-4)])
+def test_the_lstm_and_its_gradients_are_the_cpus(width: int, tolerance: float) -> None:
+    """128 units are computed by one kernel with products in bfloat16, 151 step by step."""
+    torch.manual_seed(0)
+    layer = BoundedLstm(40, width)
+    layer.bias.data[: 2 * width] += 2.0  # so that cells reach their bound
+    inputs, wanted = torch.randn(20, 60, 40), torch.randn(20, 60, width)
+    results = []
+    for device in ("cpu", "cuda"):
+        layer.to(device).zero_grad()
+        heard = inputs.to(device).requires_grad_()
+        outputs, (_, cell) = layer(heard)
+        ((outputs - wanted.to(device)) ** 2).mean().backward()
+        assert heard.grad is not None
+        gradients = [heard.grad, *(p.grad for p in layer.parameters())]
+        results.append([outputs, *gradients])
+        assert float(cell.abs().max()) == CELL_BOUND
+        results[-1] = [value.detach().cpu() for value in results[-1]]
+    for on_cpu, on_gpu in zip(*results, strict=True):
+        assert float((on_cpu - on_gpu).norm() / on_cpu.norm()) < tolerance
+
+
+def test_the_compressors_levels_are_the_cpus() -> None:
+    torch.manual_seed(0)
+    level = 50.0 + 20.0 * torch.randn(5, 300, 11)
+    on_cpu = track(level, -40.0, 0.3, 0.01)
+    on_gpu = track(level.cuda(), -40.0, 0.3, 0.01)
+    assert torch.allclose(on_cpu, on_gpu.cpu(), atol=1e-3)

@@ -1,0 +1,1 @@
+"""Speech enhancers, trained separately: a condition of the paper's data, half of its baseline."""

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from neuroamp.errors import NeuroampError
 from neuroamp.profile import PAPER, WEAR
 from neuroamp.transform import stft
 from neuroamp.wdrc import Wdrc
+from neuroamp_host.cli import main
+from neuroamp_host.enhancement.nets import ENHANCERS
 from neuroamp_host.networks.registry import NETS, build
 from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.training import checkpoint
@@ -21,6 +25,7 @@ from neuroamp_host.training.config import TrainingConfig, load_config
 from neuroamp_host.training.examples import Batch, make_batch, prefetch, sample_listener
 from neuroamp_host.training.loop import _keep_config, train
 from neuroamp_host.training.quantised import quantised_weights
+from neuroamp_host.training.team import Team
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = Path(os.environ.get("NEUROAMP_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -236,3 +241,86 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path, damage: str) -> No
         path.unlink()
     with pytest.raises(NeuroampError):
         checkpoint.load_net(path)
+
+
+SMALL = TrainingConfig(
+    net="paper-lstm-basic",
+    batch=4,
+    seconds=0.5,
+    steps=4,
+    dev_every=2,
+    dev_batches=1,
+    warmup_steps=1,
+)
+
+
+@pytest.mark.parametrize("name", sorted(ENHANCERS))
+def test_every_enhancer_trains(name: str, small_corpus: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    best = train(dataclasses.replace(SMALL, net=name), small_corpus, tmp_path / "run")
+    torch.manual_seed(SMALL.seed)
+    start = ENHANCERS[name]().state_dict()
+    now = checkpoint.load(best)["state_dict"]
+    # A bias before a normalisation changes nothing, so that its gradient is rounding.
+    assert any(not torch.equal(value, start[key]) for key, value in now.items())
+
+
+def test_a_run_begins_with_another_runs_weights(small_corpus: Path, tmp_path: Path) -> None:
+    first = train(SMALL, small_corpus, tmp_path / "first")
+    config = dataclasses.replace(
+        SMALL, steps=1, dev_every=1, learning_rate=1e-12, start=str(first), heard=True
+    )
+    second = train(config, small_corpus, tmp_path / "second")
+    before, after = (checkpoint.load(path)["state_dict"] for path in (first, second))
+    for name, value in before.items():
+        assert torch.allclose(value, after[name], atol=1e-9)
+
+
+def test_two_processes_train_the_net_that_one_does(small_corpus: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    lines = [
+        f"{key} = {json.dumps(value)}"
+        for key, value in dataclasses.asdict(SMALL).items()
+        if value is not None
+    ]
+    config.write_text("\n".join(lines), encoding="utf-8")
+    command = [str(config), "--data", str(small_corpus), "--out"]
+    assert main(["train", *command, str(tmp_path / "one")]) == 0
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    subprocess.run(
+        [
+            *torchrun,
+            "--nproc-per-node",
+            "2",
+            str(Path(sys.executable).with_name("neuroamp")),
+            "train",
+            *command,
+            str(tmp_path / "two"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    one, two = (checkpoint.load(tmp_path / run / "last.pt")["state_dict"] for run in ("one", "two"))
+    moved = checkpoint.load(tmp_path / "one" / "best.pt")["step"]
+    assert moved > 0
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], atol=1e-5), name
+    rows = [(tmp_path / run / "log.csv").read_text().splitlines() for run in ("one", "two")]
+    assert len(rows[0]) == len(rows[1]) == 5
+
+
+def test_a_team_that_cannot_share_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(NeuroampError, match="no equal parts for 3"):
+        Team(SMALL, "cpu")
+    with pytest.raises(NeuroampError, match="cpu or cuda"):
+        Team(SMALL, "tpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -17,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="TOML file with the run's settings")
     parser.add_argument("--data", type=Path, required=True, help="root of the training data")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="where the net trains (cpu)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes that make batches ahead (default 1)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the net (default 1)")
     parser.add_argument(
         "--restart", action="store_true", help="begin anew instead of resuming from last.pt"
@@ -27,7 +34,16 @@ def run(options: argparse.Namespace) -> int:
     """Trains, plots the losses and says where the best checkpoint is."""
     torch.set_num_threads(options.threads)
     config = load_config(options.config)
-    best = train(config, options.data, options.out, resume=not options.restart)
+    best = train(
+        config,
+        options.data,
+        options.out,
+        resume=not options.restart,
+        device=options.device,
+        workers=options.workers,
+    )
+    if int(os.environ.get("RANK", "0")) > 0:
+        return 0
     plot_log(options.out / "log.csv", options.out / "loss.png")
     print(
         f"Best checkpoint: {best}. Losses: {options.out / 'log.csv'}, {options.out / 'loss.png'}."

@@ -106,11 +106,6 @@ class _Sequence(torch.autograd.Function):
         if drive.is_cuda:
             from neuroamp_host import cuda_kernels
 
-            if cuda_kernels.fits(hidden.shape[1]):
-                cuda_kernels.lstm_sequence_forward(
-                    gates, recurrent.detach(), cells, hiddens, squashed, CELL_BOUND
-                )
-                steps = 0
             for t in range(steps):
                 gates[t].addmm_(hiddens[t], weights)
                 cuda_kernels.lstm_forward(
@@ -137,19 +132,6 @@ class _Sequence(torch.autograd.Function):
         if gates.is_cuda:
             from neuroamp_host import cuda_kernels
 
-            if cuda_kernels.fits(width):
-                cuda_kernels.lstm_sequence_backward(
-                    gates,
-                    weights,
-                    cells,
-                    squashed,
-                    grad_outputs,
-                    d_hidden,
-                    d_cell,
-                    grad_drive,
-                    CELL_BOUND,
-                )
-                steps = 0
             for t in range(steps - 1, -1, -1):
                 cuda_kernels.lstm_backward(
                     gates[t],

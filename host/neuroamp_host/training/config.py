@@ -8,7 +8,10 @@ from pathlib import Path
 
 from neuroamp.errors import NeuroampError
 
+from neuroamp_host.enhancement.nets import ENHANCERS
 from neuroamp_host.networks.registry import NETS
+
+TRAINABLE = (*NETS, *ENHANCERS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +19,8 @@ class TrainingConfig:
     """Settings of one run.
 
     Attributes:
-        net: a name of `neuroamp_host.networks.registry.NETS`.
+        net: a name of `neuroamp_host.networks.registry.NETS` or of
+            `neuroamp_host.enhancement.nets.ENHANCERS`.
         causal: false lets a net of the paper hear the future as well, to measure what causality
             costs in dev loss; such a net cannot be exported.
         seed: seeds the net's start, the mixtures and the audiograms.
@@ -26,6 +30,8 @@ class TrainingConfig:
         steady: share of the compressor's changes over each signal that the target lacks, 0 to 1:
             at 1 it has the mean gains, so that a net also undoes fast compression.
         tone_share: share of the mixtures that are steady tones, to be kept.
+        music_share: share of the mixtures that are music, to be kept.
+        start: a checkpoint whose weights the run begins with; empty for a fresh net.
         batch: signals a step.
         seconds: length of each signal.
         steps: optimiser steps at most.
@@ -35,9 +41,12 @@ class TrainingConfig:
         dev_every: steps between two looks at the dev split.
         dev_batches: batches of one such look.
         patience: looks without a better dev loss after which training stops.
+        heard: a 'log-magnitude' net minimises what the listener hears (`losses.HeardMagnitudes`)
+            and beside it the paper's error, with `magnitude_weight`.
+        magnitude_weight: see `heard`.
         audible_weight, envelope_weight, waveform_weight, quality_weight: shares of the terms of
-            `losses.WearLoss`; without meaning for a 'log-magnitude' net, whose loss is the
-            paper's mean squared error.
+            `losses.WearLoss`; without meaning for a 'log-magnitude' net that minimises the
+            paper's mean squared error alone, and for an enhancer.
         lost_speech_weight: how much more a level below the target costs than one above it.
         quantised_steps: the last steps, in which the net computes with its weights rounded to
             8 bits, one scale a row, as the exported files hold them (quantisation-aware).
@@ -50,6 +59,8 @@ class TrainingConfig:
     rule: str = "nal-r"
     steady: float = 0.0
     tone_share: float = 0.0
+    music_share: float = 0.1
+    start: str = ""
     batch: int = 16
     seconds: float = 2.0
     steps: int = 4000
@@ -59,6 +70,8 @@ class TrainingConfig:
     dev_every: int = 200
     dev_batches: int = 8
     patience: int = 10
+    heard: bool = False
+    magnitude_weight: float = 1.0
     audible_weight: float = 1.0
     envelope_weight: float = 1.0
     waveform_weight: float = 1.0
@@ -67,12 +80,12 @@ class TrainingConfig:
     quantised_steps: int = 0
 
     def __post_init__(self) -> None:
-        if self.net not in NETS:
+        if self.net not in TRAINABLE:
             raise NeuroampError(
                 f"the config asks for the net {self.net!r} but there are only "
-                f"{', '.join(NETS)}; correct `net`."
+                f"{', '.join(TRAINABLE)}; correct `net`."
             )
-        if not (self.causal or NETS[self.net].can_hear_the_future):
+        if not (self.causal or (self.net in NETS and NETS[self.net].can_hear_the_future)):
             raise NeuroampError(
                 f"the config asks for causal = false but the net {self.net!r} is for wearing and "
                 "always causal; leave the key out or choose one of the paper's nets."
@@ -116,5 +129,5 @@ def load_config(path: Path) -> TrainingConfig:
                 "correct it."
             )
     if "net" not in data:
-        raise NeuroampError(f"the config {path} names no `net`; add one of {', '.join(NETS)}.")
+        raise NeuroampError(f"the config {path} names no `net`; add one of {', '.join(TRAINABLE)}.")
     return TrainingConfig(**data)

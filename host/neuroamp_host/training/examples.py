@@ -277,8 +277,8 @@ class BatchStream(torch.utils.data.Dataset[T]):
         return self._make(index)
 
 
-def prefetch(make: Callable[[int], T], first: int, last: int) -> Iterator[T]:
-    """Batches `make(first)` to `make(last - 1)`, made ahead in a process of their own.
+def prefetch(make: Callable[[int], T], first: int, last: int, workers: int = 1) -> Iterator[T]:
+    """Batches `make(first)` to `make(last - 1)` in order, made ahead in processes of their own.
 
     A process, because a thread's Python would hold up the thousands of short operations of a
     recurrent net. An exception in `make` is raised here, at the batch it belongs to.
@@ -287,7 +287,7 @@ def prefetch(make: Callable[[int], T], first: int, last: int) -> Iterator[T]:
         BatchStream(make),
         batch_size=None,
         sampler=range(first, last),
-        num_workers=1,
+        num_workers=workers,
         prefetch_factor=3,
     )
     return iter(loader)

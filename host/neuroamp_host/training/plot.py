@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 
 
 def plot_log(log: Path, picture: Path) -> None:
-    """Draws every loss term of `log` (see `loop.LOG_COLUMNS`) over steps into a PNG."""
+    """Draws every loss term of `log` (see `run_log.COLUMNS`) over steps into a PNG."""
     with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     terms = [

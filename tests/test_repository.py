@@ -39,8 +39,8 @@ DISTRIBUTIONS = {
 }
 """Distributions whose import name is another."""
 
-OPTIONAL = {"tflite_runtime"}
-"""Used where a board has it, and deliberately no requirement."""
+OPTIONAL = {"tflite_runtime", "triton"}
+"""Used where a board has it, or where torch brings it for a GPU; deliberately no requirement."""
 
 
 def sources(package: str) -> list[Path]:

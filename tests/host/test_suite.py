@@ -1,12 +1,11 @@
 """The evaluation's bookkeeping: means, paired differences with intervals, torn result files."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from neuroamp_host.evaluation.cases import Setting
-from neuroamp_host.evaluation.suite import _interval, _whole_rows, summarise
+from neuroamp_host.evaluation.suite import _interval, summarise
 from neuroamp_host.evaluation.systems import NAL_R_WDRC, NEUROAMP
 
 
@@ -53,14 +52,6 @@ def test_a_constant_difference_has_an_interval_without_width() -> None:
         "low": 0.1,
         "high": 0.1,
     }
-
-
-def test_a_torn_line_is_dropped_and_the_rest_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(row("a", "N2", 0.1)) + "\n" + '{"condition": "pa')
-    assert [item["clip"] for item in _whole_rows(path)] == ["a"]
-    assert path.read_text().endswith("\n")
-    assert len(path.read_text().splitlines()) == 1
 
 
 def test_results_of_another_setting_are_kept_apart() -> None:

@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listeners", nargs="+", default=list(LISTENERS), help="audiograms")
     parser.add_argument("--processes", type=int, default=2, help="worker processes")
     parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers score instead, for example tcp://10.0.0.5:8786",
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path("out/evaluation"), help="folder for the results"
     )
 
@@ -80,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
             options.out,
             options.processes,
             lambda done, total: bar.update(task, completed=done, total=total),
+            options.cluster,
         )
     console = Console()
     for condition in dict.fromkeys(table["condition"] for table in summary["tables"]):

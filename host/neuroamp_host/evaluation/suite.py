@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from neuroamp_host.evaluation.cases import (
     cases,
 )
 from neuroamp_host.evaluation.metrics.fast import ReferenceEar
+from neuroamp_host.evaluation.rows import Progress, Row, score_all
 from neuroamp_host.evaluation.systems import (
     AT_EQUAL_LEVEL,
     NAL_R_WDRC,
@@ -40,31 +38,25 @@ def evaluate(
     setting: Setting,
     out: Path,
     processes: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """Scores every system on every case; returns the summary.
 
     Rows already in `out` from an interrupted run of the same setting are kept. Writes
-    `rows-<key>.jsonl` (a line per case) and `summary.json`.
+    `rows-<key>.jsonl` (a line per case) and `summary.json`. With a `cluster`'s address its workers
+    score (see `rows.score_all`).
     """
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"rows-{setting.key()}.jsonl"
-    rows = _whole_rows(path)
-    done = {(row["condition"], row["group"], row["clip"]) for row in rows}
-    jobs = [case for case in cases(setting) if case.key not in done]
-    total = len(jobs) + len(rows)
-    # A worker per core: the engines and the numeric libraries stay on one thread each.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with (
-        path.open("a", encoding="utf-8") as file,
-        ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
-    ):
-        for row in pool.map(functools.partial(_score, setting), jobs, chunksize=4):
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            rows.append(row)
-            if progress is not None:
-                progress(len(rows), total)
+    rows = score_all(
+        path,
+        cases(setting),
+        functools.partial(_score, setting),
+        _is_done,
+        processes,
+        cluster,
+        progress,
+    )
     summary = summarise(rows, setting)
     (out / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
     return summary
@@ -105,18 +97,8 @@ def _score(setting: Setting, case: Case) -> dict[str, Any]:
     }
 
 
-def _whole_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of an earlier run; a line torn by an interruption is dropped from the file."""
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return rows
+def _is_done(case: Case, rows: list[Row]) -> bool:
+    return any((row["condition"], row["group"], row["clip"]) == case.key for row in rows)
 
 
 def summarise(rows: list[dict[str, Any]], setting: Setting) -> dict[str, Any]:

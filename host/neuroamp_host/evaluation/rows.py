@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
-import os
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuroamp.errors import NeuroampError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+KEPT_BYTES = 1 << 29
+"""Of freed memory that a worker keeps for its next score."""
 
 Job = TypeVar("Job")
 Row = dict[str, Any]
@@ -77,36 +85,48 @@ def _computed(
     if cluster is None and processes == 1:
         yield from map(score, jobs)
         return
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import as_completed
 
-    # A worker per core: the engines and the numeric libraries stay on one thread each.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    client = _client(processes, cluster)
+    # A few jobs a worker ahead: sounds wait here, not in the workers' memory.
+    ahead = 4 * max(1, len(client.scheduler_info()["workers"]))
+    waiting = iter(jobs)
+    found = as_completed([client.submit(score, job, pure=False) for job in islice(waiting, ahead)])
+    for future in found:
+        yield future.result()
+        for job in islice(waiting, 1):
+            found.add(client.submit(score, job, pure=False))
+
+
+@functools.lru_cache(maxsize=1)
+def _client(processes: int, cluster: str | None) -> Client:
+    """Workers, kept for the next scores: starting one and loading what it needs takes seconds."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    # A worker per core: the engines and the numeric libraries stay on one thread each. Dask has
+    # its workers give freed memory back at once; where every score needs the same again, that
+    # doubles the time, spent in the kernel.
+    dask.config.set(
+        {
+            "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": KEPT_BYTES,
+            "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": KEPT_BYTES,
+            "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
+        }
+    )
+    if cluster is None:
+        workers = LocalCluster(
+            n_workers=processes,
+            threads_per_worker=1,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        )
+        atexit.register(workers.close)
+        return Client(workers)
     try:
-        if cluster is None:
-            workers = LocalCluster(
-                n_workers=processes, threads_per_worker=1, dashboard_address=None
-            )
-            client = Client(workers)
-        else:
-            workers = None
-            client = Client(cluster, timeout="15s")
+        return Client(cluster, timeout="15s")
     except (OSError, ValueError) as error:
         raise NeuroampError(
             f"no Dask scheduler answers at {cluster} ({str(error).splitlines()[0]}); check the "
             "address, or leave --cluster out to use this machine."
         ) from None
-    try:
-        # A few jobs a worker ahead: sounds wait here, not in the workers' memory.
-        ahead = 4 * max(1, len(client.scheduler_info()["workers"]))
-        waiting = iter(jobs)
-        found = as_completed(
-            [client.submit(score, job, pure=False) for job in islice(waiting, ahead)]
-        )
-        for future in found:
-            yield future.result()
-            for job in islice(waiting, 1):
-                found.add(client.submit(score, job, pure=False))
-    finally:
-        client.close()
-        if workers is not None:
-            workers.close()

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 from neuroamp_host.cli import MISTAKE, main
-from neuroamp_host.commands import fitting
-from neuroamp_host.fitting.page.guard import is_local
+from neuroamp_host.local_page.guard import is_local
+from neuroamp_host.local_page.serving import page_token
 
 
 @pytest.fixture
@@ -43,18 +43,18 @@ def test_a_port_that_is_taken_is_said(taken: int, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
 def test_this_computer_alone_needs_no_token(host: str) -> None:
     assert is_local(host)
-    assert fitting._token(host, None) is None
+    assert page_token(host, None) is None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.9", "aid.example", ""])
 def test_anything_else_gets_a_token_that_cannot_be_guessed(host: str) -> None:
     assert not is_local(host)
-    first, second = fitting._token(host, None), fitting._token(host, None)
+    first, second = page_token(host, None), page_token(host, None)
     assert first is not None
     assert len(first) >= 32
     assert first != second
 
 
 def test_a_token_of_one_s_own_is_taken() -> None:
-    assert fitting._token("0.0.0.0", "0123456789abcdef") == "0123456789abcdef"
-    assert fitting._token("127.0.0.1", "0123456789abcdef") == "0123456789abcdef"
+    assert page_token("0.0.0.0", "0123456789abcdef") == "0123456789abcdef"
+    assert page_token("127.0.0.1", "0123456789abcdef") == "0123456789abcdef"

@@ -16,8 +16,8 @@ from neuroamp.audiogram import BISGAARD, Ear, bisgaard
 from neuroamp.audiogram_files import listeners_from_text
 from neuroamp.link.codes import Output
 from neuroamp_host.fitting.page import desk
-from neuroamp_host.fitting.page.guard import COOKIE, LARGEST_BODY_BYTES
 from neuroamp_host.fitting.page.server import event_stream, make_app
+from neuroamp_host.local_page.guard import COOKIE, LARGEST_BODY_BYTES
 from neuroamp_host.prescription.fit import make_fitting
 
 N3 = desk.points_of(bisgaard("N3"))

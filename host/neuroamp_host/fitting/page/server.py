@@ -21,7 +21,6 @@ from neuroamp.link.codes import VOLUME_RANGE_DB
 from neuroamp_host.fitting.client import DeviceClient
 from neuroamp_host.fitting.page import desk
 from neuroamp_host.fitting.page.actions import commit_plans, revert, try_plans
-from neuroamp_host.fitting.page.guard import Guard, as_sentence
 from neuroamp_host.fitting.page.report import report_html
 from neuroamp_host.fitting.page.session import DeviceSession
 from neuroamp_host.fitting.page.shown import (
@@ -31,6 +30,7 @@ from neuroamp_host.fitting.page.shown import (
     times_as_json,
 )
 from neuroamp_host.fitting.ports import list_ports
+from neuroamp_host.local_page.guard import Guard, as_sentence
 
 STATIC = resources.files("neuroamp_host.fitting.page") / "static"
 KINDS = {

@@ -14,8 +14,8 @@ from neuroamp.times import bucket_start
 
 from neuroamp_host.fitting.page.actions import in_words
 from neuroamp_host.fitting.page.desk import points_of, summary
-from neuroamp_host.fitting.page.guard import as_sentence
 from neuroamp_host.fitting.page.session import DeviceState, EarState
+from neuroamp_host.local_page.guard import as_sentence
 
 LEAST_LEVEL_DB_SPL = -40.0
 

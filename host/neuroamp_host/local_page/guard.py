@@ -23,7 +23,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-COOKIE = "neuroamp_fitting_token"
+COOKIE = "neuroamp_token"
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 LARGEST_BODY_BYTES = 4 * 2**20
 
@@ -89,7 +89,7 @@ class Guard:
             return _refuse(
                 421,
                 f"the page was asked for as {host[:80]!r} but answers only as 127.0.0.1 or "
-                "localhost; open the address that `neuroamp fitting` printed.",
+                "localhost; open the address that the command printed.",
             )
         if self._token is not None:
             shown = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
@@ -99,7 +99,7 @@ class Guard:
                 return _refuse(
                     401,
                     "the page needs the token of its address; open the address that "
-                    "`neuroamp fitting` printed.",
+                    "the command printed.",
                 )
         if scope["method"] in ("GET", "HEAD"):
             # A link from elsewhere may open the page; nothing else from elsewhere may read it.

@@ -1,0 +1,1 @@
+"""A page that a command serves: who may ask (`guard`), where it listens (`serving`)."""

@@ -21,7 +21,7 @@ QUANTISED = ("wear-int8.onnx", "wear-dynamic.tflite", "wear-16x8.tflite", "wear-
 def test_every_released_file_is_whole_and_of_its_profile(path: Path) -> None:
     info = read_model_info(path)
     assert info.name == path.parent.name
-    profile = PROFILES[info.name]
+    profile = PROFILES[info.profile.name]
     assert info.profile.delay_samples == profile.delay_samples
     assert info.profile.feature_count == profile.feature_count
 

@@ -1,4 +1,4 @@
-"""`neuroamp evaluate`: a model against the prescriptions, in HASPI, HASQI and output level."""
+"""`neuroamp evaluate`: a model against the prescriptions, or the paper's tables and figures."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from neuroamp_host.evaluation.cases import LISTENERS, MIXTURES, SUITES, Setting
+from neuroamp_host.evaluation.paper.figures import FIGURES
+from neuroamp_host.evaluation.paper.results import write_figure, write_table
+from neuroamp_host.evaluation.paper.scoring import Run
+from neuroamp_host.evaluation.paper.sounds import Sounds
+from neuroamp_host.evaluation.paper.tables import TABLES
 from neuroamp_host.evaluation.suite import evaluate
 from neuroamp_host.evaluation.systems import AT_EQUAL_LEVEL, NAL_R_WDRC, NEUROAMP, PEER
 
@@ -55,12 +60,96 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Dask scheduler whose workers score instead, for example tcp://10.0.0.5:8786",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("out/evaluation"), help="folder for the results"
+        "--out",
+        type=Path,
+        help="folder for the results (default out/evaluation; out/results for tables and figures)",
+    )
+    paper = parser.add_argument_group("the paper's tables and figures, from the released models")
+    paper.add_argument(
+        "--table", nargs="+", choices=(*TABLES, "all"), metavar="NUMBER", help="I to VI, or all"
+    )
+    paper.add_argument(
+        "--figure",
+        nargs="+",
+        choices=(*map(str, FIGURES), "all"),
+        metavar="NUMBER",
+        help="4 to 13, or all",
+    )
+    paper.add_argument(
+        "--sets",
+        nargs="+",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="the paper's own data sets that are at hand (TIMIT, TMHINT, VCTK, Cadenza, "
+        "MUSDB18-HQ); open recordings of --data stand for the others",
+    )
+    paper.add_argument("--clips", type=int, default=40, help="clips of each set (default 40)")
+    paper.add_argument(
+        "--rows",
+        type=Path,
+        default=Path("out/rows"),
+        help="folder for single scores, which an interrupted run goes on from (default out/rows)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Scores, prints the table and writes summary.json."""
+    """Scores, prints the table and writes it."""
+    if options.table or options.figure:
+        return _paper(options)
+    return _suite(options)
+
+
+def _paper(options: argparse.Namespace) -> int:
+    """The paper's tables and figures."""
+    if options.clips < 2:
+        raise NeuroampError(f"--clips is {options.clips} but must be at least 2; correct it.")
+    out = options.out or Path("out/results")
+    sounds = Sounds(options.data, _sets(options.sets), options.split, options.clips)
+    console = Console()
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    ) as bar:
+        task = bar.add_task("scoring", total=None)
+        run = Run(
+            sounds,
+            options.rows,
+            options.processes,
+            options.cluster,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+        for number in _chosen(options.table, list(TABLES)):
+            bar.reset(task, description=f"Table {number}")
+            for path in write_table(TABLES[number](run), run, out):
+                console.print(f"Written to {path}.", soft_wrap=True)
+        for number in _chosen(options.figure, [str(number) for number in FIGURES]):
+            bar.reset(task, description=f"Figure {number}")
+            for path in write_figure(FIGURES[int(number)](run), run, out):
+                console.print(f"Written to {path}.", soft_wrap=True)
+    return 0
+
+
+def _chosen(asked: list[str] | None, known: list[str]) -> list[str]:
+    return known if "all" in (asked or []) else [name for name in known if name in (asked or [])]
+
+
+def _sets(texts: list[str]) -> tuple[tuple[str, Path], ...]:
+    found = []
+    for text in texts:
+        name, sign, folder = text.partition("=")
+        if not sign or not folder:
+            raise NeuroampError(
+                f"--sets has {text!r} where NAME=FOLDER is expected, for example VCTK=/data/vctk; "
+                "correct it."
+            )
+        if not Path(folder).is_dir():
+            raise NeuroampError(f"the folder {folder} of {name} does not exist; check the path.")
+        found.append((name, Path(folder)))
+    return tuple(sorted(found))
+
+
+def _suite(options: argparse.Namespace) -> int:
+    """One model's measure."""
+    out = options.out or Path("out/evaluation")
     if not 0.0 <= options.noise_reduction <= 1.0:
         raise NeuroampError(
             f"--noise-reduction is {options.noise_reduction} but must be from 0 to 1; correct it."
@@ -82,7 +171,7 @@ def run(options: argparse.Namespace) -> int:
         task = bar.add_task("scoring", total=None)
         summary = evaluate(
             setting,
-            options.out,
+            out,
             options.processes,
             lambda done, total: bar.update(task, completed=done, total=total),
             options.cluster,
@@ -93,7 +182,7 @@ def run(options: argparse.Namespace) -> int:
         console.print(_render(condition, tables))
         for table in tables:
             _print_differences(console, table)
-    console.print(f"Written to {options.out / 'summary.json'}.")
+    console.print(f"Written to {out / 'summary.json'}.")
     return 0
 
 

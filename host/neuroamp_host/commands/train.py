@@ -16,7 +16,14 @@ from neuroamp_host.training.plot import plot_log
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument("config", type=Path, help="TOML file with the run's settings")
-    parser.add_argument("--data", type=Path, required=True, help="root of the training data")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="roots of the training data; speech may come from one and noise from another",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--device", choices=("cpu", "cuda"), default="cpu", help="where the net trains (cpu)"

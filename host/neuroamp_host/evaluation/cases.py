@@ -129,7 +129,7 @@ def cases(setting: Setting) -> list[Case]:
     return found + _music(setting)
 
 
-def _case(
+def make_case(
     condition: str,
     group: str,
     name: str,
@@ -157,7 +157,7 @@ def _pairs(
 ) -> list[Case]:
     pairs = paired_utterances(setting.data, setting.split)[: min(count, setting.pairs)]
     return [
-        _case(
+        make_case(
             condition,
             listener,
             pair.name,
@@ -175,7 +175,7 @@ def _pairs(
 def _crossed_mixtures(setting: Setting) -> list[Case]:
     mixtures = evaluation_mixtures(setting.data, setting.split, setting.mixtures)
     return [
-        _case(
+        make_case(
             "mixtures",
             listener,
             f"{index:03d}",
@@ -198,7 +198,7 @@ def _dealt_mixtures(setting: Setting) -> list[Case]:
     listeners = _measured_listeners(setting.data, rng)
     dealt = rng.permutation(np.resize(np.arange(len(listeners)), len(mixtures)))
     return [
-        _case(
+        make_case(
             "mixtures",
             f"{level:.0f} dB SPL",
             f"{index:03d}",
@@ -217,7 +217,7 @@ def _music(setting: Setting) -> list[Case]:
     mixtures = _drawn(setting, config, min(MUSIC_CLIPS, setting.mixtures))
     names = [setting.listeners[i % len(setting.listeners)] for i in range(len(mixtures))]
     return [
-        _case(
+        make_case(
             "music",
             listener,
             f"{index:03d}",

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class Progressed:
 
 def train(
     config: TrainingConfig,
-    data: Path,
+    data: Path | Sequence[Path],
     out: Path,
     resume: bool = True,
     device: str = "cpu",
@@ -54,7 +54,7 @@ def train(
 
     Args:
         config: the run's settings.
-        data: root of the training data.
+        data: root or roots of the training data, see `MixtureSampler`.
         out: folder of the run.
         resume: go on from `last.pt` where there is one.
         device: 'cpu' or 'cuda'.

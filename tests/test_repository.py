@@ -143,9 +143,9 @@ def test_a_board_without_the_host_s_packages_can_process() -> None:
     assert run.returncode == 0, run.stderr
 
 
-def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+def help_of(command: str, capsys: pytest.CaptureFixture[str], *steps: str) -> str:
     with pytest.raises(SystemExit) as stop:
-        main([command, "--help"])
+        main([command, *steps, "--help"])
     assert stop.value.code == 0
     return capsys.readouterr().out
 
@@ -178,6 +178,8 @@ def test_the_documents_commands_exist(document: Path, capsys: pytest.CaptureFixt
         if program == "neuroamp" and not words[1].startswith("-"):
             assert words[1] in COMMANDS, words
             text = help_of(words[1], capsys)
+            if len(words) > 2 and re.search(rf"^    {re.escape(words[2])} ", text, re.MULTILINE):
+                text = help_of(words[1], capsys, words[2])
             for word in words[2:]:
                 option = word.partition("=")[0]
                 if option.startswith("--"):

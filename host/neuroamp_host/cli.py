@@ -26,6 +26,7 @@ COMMANDS = {
     "fitting": "open the fitting page in a browser",
     "device": "be a hearing aid that is fitted over a serial port",
     "fit": "fit a device over a serial port, and verify it",
+    "listening": "ask people which of two systems they prefer, double blind",
     "models": "list the released models",
 }
 """Subcommands and what they do; each is `neuroamp_host.commands.<name>`."""

@@ -65,6 +65,8 @@ def test_a_torn_line_is_dropped_and_the_rest_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(square(1)) + "\n" + json.dumps(square(2))[:9], encoding="utf-8")
     assert whole_rows(path) == [square(1)]
+    assert path.read_text().endswith("\n")
+    assert len(path.read_text().splitlines()) == 1
     assert whole_rows(path) == [json.loads(line) for line in path.read_text().splitlines()]
 
 

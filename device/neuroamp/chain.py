@@ -203,12 +203,16 @@ class EarChain:
         return out
 
     def _update_gains(self, spectrum: NDArray[np.complex128]) -> None:
-        prescribed_db = self._wdrc.step(spectrum)
+        strength = self._fitting.noise_reduction
+        # A net that adds to the gains adds to steadied ones; one that replaces them does not hear
+        # how they move.
+        adds_to_them = self._engine is not None and self.profile.output == "band-gain"
+        prescribed_db = self._wdrc.step(spectrum, strength if adds_to_them else 0.0)
         if self._engine is not None:
             start = self._times.now()
             self._update_net(self._engine, spectrum, prescribed_db)
             self._times.count(Stage.NET, start)
-        gain_db = prescribed_db + self._fitting.noise_reduction * self._net_db
+        gain_db = prescribed_db + strength * self._net_db
         if self.profile.output == "band-gain" and self._hops > 0:
             previous_db = self._gain_db
             gain_db = np.clip(gain_db, previous_db - GAIN_SLOPE_DB, previous_db + GAIN_SLOPE_DB)

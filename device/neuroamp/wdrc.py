@@ -41,6 +41,20 @@ MAX_GAIN_DB = 80.0
 SPECTRUM_FLOOR_DB_SPL = -40.0
 """Channel levels are clamped here: digital silence must not become minus infinity."""
 
+STEADYING_S = 1.0
+"""Time constant of the mean that steadied gains follow. Gains that stay while a talker talks keep
+the contrast of loud and soft that fast compression takes, and with it the quality (HASQI); level
+differences between talkers and places, which are slower, are still evened out."""
+
+STEADYING_LOUDEST = 4.0
+"""A moment weighs at most this many times the mean, so that a bang does not fill it."""
+
+STEADYING_REACH_DB = 6.0
+"""A moment's gain counts as at most this far from the mean, for the same reason."""
+
+STEADYING_RANGE_DB = (-6.0, 2.0)
+"""How far a steadied gain may lie from the momentary one."""
+
 
 def speech_levels_db_spl(overall_db_spl: float = 65.0) -> Floats:
     """Level in each compression channel of average speech, shape [11], dB SPL."""
@@ -70,6 +84,7 @@ class Curves:
         slope: change of the gain with the level, dB a dB; 1 / compression ratio - 1.
         attack, release: share of the way to a higher and to a lower level that the tracked level
             goes in one step.
+        steadying: share of the way that the means of the steadied gains go in one step.
     """
 
     anchor_db_spl: Floats
@@ -78,6 +93,7 @@ class Curves:
     slope: Floats
     attack: float
     release: float
+    steadying: float
 
 
 class Wdrc:
@@ -94,8 +110,11 @@ class Wdrc:
         self._power_to_channels = (channel_matrix(profile) * power_scale(profile)).T
         self._channels_to_bins = channel_matrix(profile)
         self._step_s = profile.step_seconds
+        self._steadying = 1.0 - np.exp(-self._step_s / STEADYING_S)
         self.set_fitting(fitting)
         self._level: Floats | None = None
+        self._weight: Floats | None = None
+        self._mean_db: Floats | None = None
 
     def set_fitting(self, fitting: Fitting | list[Fitting]) -> None:
         """Takes new gains; the tracked levels stay, so that nothing jumps."""
@@ -118,7 +137,13 @@ class Wdrc:
     def curves(self) -> Curves:
         """What `channel_gains_db` and `track` compute with, for who computes the same elsewhere."""
         return Curves(
-            self._anchor, self._knee, self._gain_65, self._slope, self._attack, self._release
+            self._anchor,
+            self._knee,
+            self._gain_65,
+            self._slope,
+            self._attack,
+            self._release,
+            self._steadying,
         )
 
     def levels_db_spl(self, spectrum: NDArray[np.complex128]) -> Floats:
@@ -144,9 +169,31 @@ class Wdrc:
         above_anchor = np.maximum(level_db_spl, self._knee) - self._anchor
         return np.clip(self._gain_65 + self._slope * above_anchor, 0.0, MAX_GAIN_DB)
 
-    def step(self, spectrum: NDArray[np.complex128]) -> Floats:
-        """Insertion gain per bin [..., bins], dB, for one more spectrum [..., bins]."""
-        return self.to_bins(self.channel_gains_db(self.track(self.levels_db_spl(spectrum))))
+    def steadied_db(self, level_db_spl: Floats, gain_db: Floats) -> Floats:
+        """Steadied gains after one more step's momentary levels and gains; all [..., 11].
+
+        They are the mean of the gains over `STEADYING_S`, each weighted with the amplitude of its
+        moment, within `STEADYING_RANGE_DB` of the momentary ones.
+        """
+        amplitude = 10.0 ** (level_db_spl / 20.0)
+        if self._weight is None or self._mean_db is None:
+            self._weight, self._mean_db = amplitude, gain_db
+        weight = np.minimum(amplitude, STEADYING_LOUDEST * self._weight)
+        self._weight = self._weight + self._steadying * (weight - self._weight)
+        away_db = np.clip(gain_db - self._mean_db, -STEADYING_REACH_DB, STEADYING_REACH_DB)
+        self._mean_db = self._mean_db + self._steadying * weight / self._weight * away_db
+        low_db, high_db = STEADYING_RANGE_DB
+        return np.clip(self._mean_db, gain_db + low_db, gain_db + high_db)
+
+    def step(self, spectrum: NDArray[np.complex128], steadiness: float = 0.0) -> Floats:
+        """Insertion gain per bin [..., bins], dB, for one more spectrum [..., bins].
+
+        `steadiness` is the share of the way from the momentary to the steadied gains, 0 to 1.
+        """
+        level_db_spl = self.levels_db_spl(spectrum)
+        gain_db = self.channel_gains_db(self.track(level_db_spl))
+        steadied_db = self.steadied_db(level_db_spl, gain_db)
+        return self.to_bins(gain_db + steadiness * (steadied_db - gain_db))
 
     def to_bins(self, channel_gains_db: Floats) -> Floats:
         """Gains per bin [..., bins], dB, from gains per channel [..., 11]."""

@@ -7,8 +7,10 @@ lies on a GPU: torch's builds for one bring Triton along.
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
+from neuroamp.wdrc import STEADYING_LOUDEST, STEADYING_REACH_DB
 from torch import Tensor
 
 BLOCK = 256
@@ -76,6 +78,140 @@ def _lstm_backward(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
+def _lstm_sequence_forward(  # type: ignore[no-untyped-def]
+    gates,
+    recurrent,
+    cells,
+    hiddens,
+    batch,
+    steps,
+    bound,
+    width: tl.constexpr,
+    rows: tl.constexpr,
+):
+    row = tl.program_id(0) * rows + tl.arange(0, rows)
+    unit = tl.arange(0, width)
+    inside = (row < batch)[:, None]
+    weight = recurrent + unit[None, :] * width + unit[:, None]
+    w_i = tl.load(weight)
+    w_f = tl.load(weight + width * width)
+    w_g = tl.load(weight + 2 * width * width)
+    w_o = tl.load(weight + 3 * width * width)
+    place = row[:, None] * width + unit[None, :]
+    z = gates + row[:, None] * 4 * width + unit[None, :]
+    cell = tl.load(cells + place, inside, other=0.0)
+    hidden = tl.load(hiddens + place, inside, other=0.0).to(tl.float16)
+    next_i = tl.load(z, inside, other=0.0)
+    next_f = tl.load(z + width, inside, other=0.0)
+    next_g = tl.load(z + 2 * width, inside, other=0.0)
+    next_o = tl.load(z + 3 * width, inside, other=0.0)
+    for t in range(steps):
+        z_i, z_f, z_g, z_o = next_i, next_f, next_g, next_o
+        # Asked for a step ahead (the last step for itself): memory is slower than a step.
+        following = z + (tl.minimum(t + 1, steps - 1) - t) * batch * 4 * width
+        next_i = tl.load(following, inside, other=0.0)
+        next_f = tl.load(following + width, inside, other=0.0)
+        next_g = tl.load(following + 2 * width, inside, other=0.0)
+        next_o = tl.load(following + 3 * width, inside, other=0.0)
+        i = tl.sigmoid(tl.dot(hidden, w_i, z_i))
+        f = tl.sigmoid(tl.dot(hidden, w_f, z_f))
+        g = _tanh(tl.dot(hidden, w_g, z_g))
+        o = tl.sigmoid(tl.dot(hidden, w_o, z_o))
+        cell = f * cell + i * g
+        cell = tl.minimum(tl.maximum(cell, -bound), bound)
+        out = o * _tanh(cell)
+        hidden = out.to(tl.float16)
+        tl.store(z, i, inside)
+        tl.store(z + width, f, inside)
+        tl.store(z + 2 * width, g, inside)
+        tl.store(z + 3 * width, o, inside)
+        place += batch * width
+        tl.store(cells + place, cell, inside)
+        tl.store(hiddens + place, out, inside)
+        z = following
+
+
+@triton.jit
+def _as_halves(gradient, scale):  # type: ignore[no-untyped-def]
+    """Gradients scaled into the range of 16-bit numbers."""
+    return tl.minimum(tl.maximum(gradient * scale, -60000.0), 60000.0).to(tl.float16)
+
+
+@triton.jit
+def _lstm_sequence_backward(  # type: ignore[no-untyped-def]
+    gates,
+    recurrent,
+    cells,
+    grad_outputs,
+    grad_hidden,
+    grad_cell,
+    grad_drive,
+    scales,
+    batch,
+    steps,
+    bound,
+    width: tl.constexpr,
+    rows: tl.constexpr,
+):
+    row = tl.program_id(0) * rows + tl.arange(0, rows)
+    unit = tl.arange(0, width)
+    inside = (row < batch)[:, None]
+    weight = recurrent + unit[:, None] * width + unit[None, :]
+    w_i = tl.load(weight)
+    w_f = tl.load(weight + width * width)
+    w_g = tl.load(weight + 2 * width * width)
+    w_o = tl.load(weight + 3 * width * width)
+    scale = tl.load(scales)
+    first = row[:, None] * width + unit[None, :]
+    d_hidden = tl.load(grad_hidden + first, inside, other=0.0)
+    d_cell = tl.load(grad_cell + first, inside, other=0.0)
+    last = tl.full([1, 1], steps - 1, tl.int64) * batch * width
+    z = gates + (row[:, None] * 4 * width + unit[None, :] + 4 * last)
+    place = first + last
+    wide = row[:, None] * 4 * width + unit[None, :] + 4 * last
+    after = tl.load(cells + place + batch * width, inside, other=0.0)
+    next_i = tl.load(z, inside, other=0.0)
+    next_f = tl.load(z + width, inside, other=0.0)
+    next_g = tl.load(z + 2 * width, inside, other=0.0)
+    next_o = tl.load(z + 3 * width, inside, other=0.0)
+    next_before = tl.load(cells + place, inside, other=0.0)
+    next_out = tl.load(grad_outputs + place, inside, other=0.0)
+    for t in range(steps):
+        i, f, g, o = next_i, next_f, next_g, next_o
+        before, d_out = next_before, next_out + d_hidden
+        # Asked for a step ahead (the first step for itself): memory is slower than a step.
+        back = (tl.minimum(t + 1, steps - 1) - t) * batch * width
+        z -= 4 * back
+        next_i = tl.load(z, inside, other=0.0)
+        next_f = tl.load(z + width, inside, other=0.0)
+        next_g = tl.load(z + 2 * width, inside, other=0.0)
+        next_o = tl.load(z + 3 * width, inside, other=0.0)
+        next_before = tl.load(cells + place - back, inside, other=0.0)
+        next_out = tl.load(grad_outputs + place - back, inside, other=0.0)
+        small = _tanh(after)
+        cell = d_cell + d_out * o * (1.0 - small * small)
+        cell = tl.where(tl.abs(after) >= bound, 0.0, cell)
+        d_i = cell * g * i * (1.0 - i)
+        d_f = cell * before * f * (1.0 - f)
+        d_g = cell * i * (1.0 - g * g)
+        d_o = d_out * small * o * (1.0 - o)
+        d_cell = cell * f
+        after = before
+        tl.store(grad_drive + wide, d_i, inside)
+        tl.store(grad_drive + wide + width, d_f, inside)
+        tl.store(grad_drive + wide + 2 * width, d_g, inside)
+        tl.store(grad_drive + wide + 3 * width, d_o, inside)
+        d_hidden = tl.dot(_as_halves(d_i, scale), w_i)
+        d_hidden = tl.dot(_as_halves(d_f, scale), w_f, d_hidden)
+        d_hidden = tl.dot(_as_halves(d_g, scale), w_g, d_hidden)
+        d_hidden = tl.dot(_as_halves(d_o, scale), w_o, d_hidden) / scale
+        place -= back
+        wide -= 4 * back
+    tl.store(grad_hidden + first, d_hidden, inside)
+    tl.store(grad_cell + first, d_cell, inside)
+
+
+@triton.jit
 def _track(  # type: ignore[no-untyped-def]
     level,
     tracked,
@@ -95,6 +231,34 @@ def _track(  # type: ignore[no-untyped-def]
         rise = tl.load(level + place, inside, other=0.0) - now
         now += rise * tl.where(rise > 0.0, attack, release)
         tl.store(tracked + place, now, inside)
+        place += channels
+
+
+@triton.jit
+def _running_mean_db(  # type: ignore[no-untyped-def]
+    gains_db,
+    amplitude,
+    means_db,
+    share,
+    loudest,
+    reach_db,
+    channels,
+    total,
+    steps: tl.constexpr,
+    block: tl.constexpr,
+):
+    at = tl.program_id(0) * block + tl.arange(0, block)
+    inside = at < total
+    place = (at // channels) * steps * channels + at % channels
+    weight = tl.load(amplitude + place, inside, other=1.0)
+    mean_db = tl.load(gains_db + place, inside, other=0.0)
+    for _ in range(steps):
+        now = tl.minimum(tl.load(amplitude + place, inside, other=1.0), loudest * weight)
+        weight += share * (now - weight)
+        away_db = tl.load(gains_db + place, inside, other=0.0) - mean_db
+        away_db = tl.minimum(tl.maximum(away_db, -reach_db), reach_db)
+        mean_db += share * now / weight * away_db
+        tl.store(means_db + place, mean_db, inside)
         place += channels
 
 
@@ -142,6 +306,76 @@ def lstm_backward(
     )
 
 
+SEQUENCE_ROWS = 16
+FORWARD_WARPS = 8
+BACKWARD_WARPS = 16
+
+
+def takes_whole_sequences(width: int) -> bool:
+    """Whether a layer's recurrent weights fit beside a multiprocessor, so that one kernel can
+    run all its steps: a power of two up to 128."""
+    return width in (16, 32, 64, 128)
+
+
+def lstm_sequence_forward(
+    gates: Tensor, recurrent: Tensor, cells: Tensor, hiddens: Tensor, bound: float
+) -> None:
+    """All steps: gate inputs [steps, batch, 4 width] to gates, in place, and the states.
+
+    The products are of 16-bit numbers, summed in 32 bits.
+    """
+    steps, batch, width = gates.shape[0], gates.shape[1], gates.shape[2] // 4
+    _lstm_sequence_forward[(triton.cdiv(batch, SEQUENCE_ROWS),)](
+        gates,
+        recurrent.to(torch.float16),
+        cells,
+        hiddens,
+        batch,
+        steps,
+        bound,
+        width,
+        SEQUENCE_ROWS,
+        num_warps=FORWARD_WARPS,
+        num_stages=1,
+    )
+
+
+def lstm_sequence_backward(
+    gates: Tensor,
+    recurrent: Tensor,
+    cells: Tensor,
+    grad_outputs: Tensor,
+    d_hidden: Tensor,
+    d_cell: Tensor,
+    grad_drive: Tensor,
+    bound: float,
+) -> None:
+    """All steps back, as `lstm_backward` with the product after it, of 16-bit numbers.
+
+    What they are scaled with lets gradients grow to 600 times the largest that comes in.
+    """
+    steps, batch, width = grad_outputs.shape
+    largest = torch.maximum(grad_outputs.abs().amax(), d_hidden.abs().amax())
+    scale = 100.0 / torch.clamp(largest, min=1e-20)
+    _lstm_sequence_backward[(triton.cdiv(batch, SEQUENCE_ROWS),)](
+        gates,
+        recurrent.to(torch.float16),
+        cells,
+        grad_outputs,
+        d_hidden,
+        d_cell,
+        grad_drive,
+        scale,
+        batch,
+        steps,
+        bound,
+        width,
+        SEQUENCE_ROWS,
+        num_warps=BACKWARD_WARPS,
+        num_stages=1,
+    )
+
+
 def track(level: Tensor, start: float, attack: float, release: float) -> Tensor:
     """Tracked levels of momentary ones, both [batch, steps, channels], dB SPL."""
     batch, steps, channels = level.shape
@@ -151,3 +385,23 @@ def track(level: Tensor, start: float, attack: float, release: float) -> Tensor:
         level, tracked, start, attack, release, channels, total, steps, 32
     )
     return tracked
+
+
+def running_mean_db(gains_db: Tensor, amplitude: Tensor, share: float) -> Tensor:
+    """Weighted running means, all [batch, steps, channels]; see `training.examples`."""
+    batch, steps, channels = gains_db.shape
+    means_db = gains_db.new_empty(gains_db.shape)
+    total = batch * channels
+    _running_mean_db[(triton.cdiv(total, 32),)](
+        gains_db,
+        amplitude,
+        means_db,
+        share,
+        STEADYING_LOUDEST,
+        STEADYING_REACH_DB,
+        channels,
+        total,
+        steps,
+        32,
+    )
+    return means_db

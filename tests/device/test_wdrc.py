@@ -12,7 +12,13 @@ from neuroamp.fitting import Fitting
 from neuroamp.profile import PAPER, WEAR, Profile
 from neuroamp.transform import stft
 from neuroamp.units import pascal_from_db_spl
-from neuroamp.wdrc import MAX_GAIN_DB, TRACKING_EXCESS_DB, Wdrc, speech_levels_db_spl
+from neuroamp.wdrc import (
+    MAX_GAIN_DB,
+    STEADYING_RANGE_DB,
+    TRACKING_EXCESS_DB,
+    Wdrc,
+    speech_levels_db_spl,
+)
 
 DATA = Path(os.environ.get("NEUROAMP_DATA", Path(__file__).parents[2] / "../shared/data"))
 GAINS = (5.0, 8.0, 10.0, 12.0, 15.0, 18.0, 20.0, 22.0, 25.0, 25.0, 20.0)
@@ -166,3 +172,65 @@ def test_digital_silence_gives_a_finite_gain(fitting: Fitting) -> None:
         gain_db = wdrc.step(np.zeros(257, dtype=complex))
     assert np.isfinite(gain_db).all()
     assert (gain_db >= 0.0).all()
+
+
+def gains_of(fitting: Fitting, levels_db_spl: np.ndarray, steadiness: float) -> np.ndarray:
+    """Gain at 1 kHz, dB, over steps in which every channel has one of these levels, dB SPL."""
+    wdrc = Wdrc(WEAR, fitting.replace(gain_65_db=(30.0,) * 11, compression_ratio=(2.0,) * 11))
+    gains_db = []
+    for level in levels_db_spl:
+        levels = np.full(11, level)
+        gain_db = wdrc.channel_gains_db(wdrc.track(levels))
+        steadied_db = wdrc.steadied_db(levels, gain_db)
+        gains_db.append((gain_db + steadiness * (steadied_db - gain_db))[5])
+    return np.array(gains_db)
+
+
+def steps_of(seconds: float) -> int:
+    return round(seconds / WEAR.step_seconds)
+
+
+def test_steadied_gains_hardly_follow_syllables_and_keep_the_level(fitting: Fitting) -> None:
+    """Half-second beats of 60 and 75 dB SPL: fast gains move, steadied ones hardly."""
+    beats = np.tile(np.repeat([75.0, 60.0], steps_of(0.25)), 16)
+    settled = slice(steps_of(4.0), None)
+    fast, half, steady = (gains_of(fitting, beats, share)[settled] for share in (0.0, 0.5, 1.0))
+    assert np.ptp(fast) > 4.0
+    assert np.ptp(steady) < 0.35 * np.ptp(fast)
+    np.testing.assert_allclose(half, (fast + steady) / 2.0, atol=1e-9)
+    power = 10.0 ** (beats[settled] / 10.0)
+    mean_db = [
+        10.0 * np.log10(np.average(10.0 ** (gain / 10.0), weights=power)) for gain in (fast, steady)
+    ]
+    assert mean_db[1] == pytest.approx(mean_db[0], abs=1.5)
+
+
+def test_steadied_gains_of_a_steady_sound_are_the_momentary_ones(fitting: Fitting) -> None:
+    """Whatever came before: from silence, from soft to loud, from loud to soft."""
+    for before in (-40.0, 50.0, 95.0):
+        levels = np.concatenate([np.full(steps_of(3.0), before), np.full(steps_of(10.0), 70.0)])
+        fast, steady = gains_of(fitting, levels, 0.0), gains_of(fitting, levels, 1.0)
+        assert steady[-1] == pytest.approx(fast[-1], abs=0.3)
+
+
+def test_steadied_gains_stay_near_the_momentary_ones_whatever_is_heard(fitting: Fitting) -> None:
+    rng = np.random.default_rng(3)
+    levels = np.repeat(rng.uniform(-40.0, 130.0, 400), rng.integers(1, 60, 400))
+    difference_db = gains_of(fitting, levels, 1.0) - gains_of(fitting, levels, 0.0)
+    low_db, high_db = STEADYING_RANGE_DB
+    assert difference_db.min() >= low_db - 1e-9
+    assert difference_db.max() <= high_db + 1e-9
+    assert np.isclose(difference_db, low_db).any()
+    assert np.isclose(difference_db, high_db).any()
+
+
+def test_a_bang_does_not_leave_the_ear_without_gain(fitting: Fitting) -> None:
+    """8 ms of 120 dB SPL in a sound of 60: half a second later the release has done its work, and
+    what the mean remembers is small and fades."""
+    quiet = np.full(steps_of(8.0), 60.0)
+    bang = quiet.copy()
+    bang[steps_of(4.0) : steps_of(4.0) + 2] = 120.0
+    lost_db = gains_of(fitting, quiet, 1.0) - gains_of(fitting, bang, 1.0)
+    assert lost_db[steps_of(4.5) :].max() < 2.5
+    assert lost_db[steps_of(5.5) :].max() < 1.25
+    assert lost_db[steps_of(7.0) :].max() < 0.5

@@ -232,7 +232,7 @@ def test_miniatures_of_all_data_sets_are_evaluated(
         text = (tmp_path / "out" / f"table-{number}.md").read_text()
         assert "as in the paper" in text
         assert "models/paper-lstm/train.toml" in text
-    assert "train-basic.toml" in (tmp_path / "out" / "table-ii.md").read_text()
+    assert "models/paper-cnn-basic/train.toml" in (tmp_path / "out" / "table-ii.md").read_text()
     assert len(list((tmp_path / "out").glob("figure-*.png"))) == 10
     # Again: nothing is scored a second time.
     monkeypatch.setattr(scoring, "_scores", lambda case, heard: pytest.fail("scored again"))

@@ -243,15 +243,20 @@ static void step_net(neuroamp *chain) {
 
 static void update_gains(neuroamp *chain) {
     const na_model *model = &chain->model;
+    const int has_net = model->shape.layers > 0 || chain->external != NULL;
+    const int is_gain = model->profile.features == NA_BAND_LEVEL;
+    const float strength = chain->fitting.noise_reduction;
     na_powers(chain->transform.spectrum, model->power_scale, chain->power, model->bins);
-    na_wdrc_step(&chain->wdrc, chain->power, chain->prescribed_db);
-    if (model->shape.layers > 0 || chain->external != NULL) {
+    /* A net that adds to the gains adds to steadied ones; one that replaces them does not hear how
+     * they move. */
+    na_wdrc_step(&chain->wdrc, chain->power, has_net && is_gain ? strength : 0.0f,
+                 chain->prescribed_db);
+    if (has_net) {
         step_net(chain);
     }
-    const int is_bounded = model->profile.features == NA_BAND_LEVEL && !chain->is_first_step;
-    const float slope_db = is_bounded ? GAIN_SLOPE_DB : 1e6f;
-    na_next_gains(chain->prescribed_db, chain->net_db, chain->fitting.noise_reduction, slope_db,
-                  chain->gain_db, chain->gain, model->bins);
+    const float slope_db = is_gain && !chain->is_first_step ? GAIN_SLOPE_DB : 1e6f;
+    na_next_gains(chain->prescribed_db, chain->net_db, strength, slope_db, chain->gain_db,
+                  chain->gain, model->bins);
     chain->is_first_step = 0;
     chain->counts.steps++;
 }

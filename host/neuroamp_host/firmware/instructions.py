@@ -130,7 +130,7 @@ def count(firmware: Firmware, samples: NDArray[np.int32], folder: Path) -> Count
         name = marks[mark][0]
         if mark % 2 == 0:
             entered[name] = executed
-        else:
+        elif name in entered:  # what comes after a call may also be jumped to, around it
             spans[name].append(executed - entered.pop(name))
             # A frame ends after all its stages.
             if len(spans[FRAME]) < SETTLING_FRAMES + (name == FRAME):

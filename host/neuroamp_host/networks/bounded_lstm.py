@@ -106,11 +106,16 @@ class _Sequence(torch.autograd.Function):
         if drive.is_cuda:
             from neuroamp_host import cuda_kernels
 
-            for t in range(steps):
-                gates[t].addmm_(hiddens[t], weights)
-                cuda_kernels.lstm_forward(
-                    gates[t], cells[t], cells[t + 1], hiddens[t + 1], squashed[t], CELL_BOUND
+            if cuda_kernels.takes_whole_sequences(width):
+                cuda_kernels.lstm_sequence_forward(
+                    gates, recurrent.detach(), cells, hiddens, CELL_BOUND
                 )
+            else:
+                for t in range(steps):
+                    gates[t].addmm_(hiddens[t], weights)
+                    cuda_kernels.lstm_forward(
+                        gates[t], cells[t], cells[t + 1], hiddens[t + 1], squashed[t], CELL_BOUND
+                    )
         else:
             z, c, h, s = (tensor.numpy() for tensor in (gates, cells, hiddens, squashed))
             for t in range(steps):
@@ -132,19 +137,31 @@ class _Sequence(torch.autograd.Function):
         if gates.is_cuda:
             from neuroamp_host import cuda_kernels
 
-            for t in range(steps - 1, -1, -1):
-                cuda_kernels.lstm_backward(
-                    gates[t],
-                    cells[t],
-                    cells[t + 1],
-                    squashed[t],
-                    grad_outputs[t],
+            if cuda_kernels.takes_whole_sequences(width):
+                cuda_kernels.lstm_sequence_backward(
+                    gates,
+                    weights,
+                    cells,
+                    grad_outputs,
                     d_hidden,
                     d_cell,
-                    grad_drive[t],
+                    grad_drive,
                     CELL_BOUND,
                 )
-                torch.mm(grad_drive[t], weights, out=d_hidden)
+            else:
+                for t in range(steps - 1, -1, -1):
+                    cuda_kernels.lstm_backward(
+                        gates[t],
+                        cells[t],
+                        cells[t + 1],
+                        squashed[t],
+                        grad_outputs[t],
+                        d_hidden,
+                        d_cell,
+                        grad_drive[t],
+                        CELL_BOUND,
+                    )
+                    torch.mm(grad_drive[t], weights, out=d_hidden)
         else:
             z, c, s = gates.numpy(), cells.numpy(), squashed.numpy()
             d_out, d_z = grad_outputs.numpy(), grad_drive.numpy()

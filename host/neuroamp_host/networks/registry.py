@@ -47,6 +47,8 @@ class Design:
 
 NETS: dict[str, Design] = {
     "wear": Design(WEAR, LstmNet, LstmShape(audiogram_units=16, widths=(128, 128))),
+    "wear-narrow": Design(WEAR, LstmNet, LstmShape(audiogram_units=16, widths=(64, 64))),
+    "wear-deep": Design(WEAR, LstmNet, LstmShape(audiogram_units=16, widths=(128, 128, 128))),
     "paper-cnn-basic": Design(PAPER, CnnNet, ConvShape(8, (16, 48, 128, 192)), 498_411),
     "paper-cnn": Design(PAPER, CnnNet, ConvShape(8, (32, 64, 128, 256)), 672_235),
     "paper-lstm-basic": Design(PAPER, LstmNet, LstmShape(6, (225,), (135,)), 498_224),
@@ -68,7 +70,8 @@ NETS: dict[str, Design] = {
     ),
 }
 """The optimised nets have the layers that the paper names (IV-B-1). What it leaves open, and all
-sizes of the basic nets but the LSTM's, are chosen to meet its counts of parameters within 1 %."""
+sizes of the basic nets but the LSTM's, are chosen to meet its counts of parameters within 1 %. The
+narrow and the deep wearable net are there to be compared with the released one (docs/search.md)."""
 
 
 def build(name: str, causal: bool = True) -> Net:

@@ -33,6 +33,7 @@ class TrainingConfig:
         music_share: share of the mixtures that are music, to be kept.
         start: a checkpoint whose weights the run begins with; empty for a fresh net.
         batch: signals a step.
+        listeners: ears that hear each mixture, as so many signals of the batch.
         seconds: length of each signal.
         steps: optimiser steps at most.
         learning_rate: Adam's peak rate; it falls to a tenth over the run (cosine).
@@ -62,6 +63,7 @@ class TrainingConfig:
     music_share: float = 0.1
     start: str = ""
     batch: int = 16
+    listeners: int = 1
     seconds: float = 2.0
     steps: int = 4000
     learning_rate: float = 2e-3
@@ -89,6 +91,11 @@ class TrainingConfig:
             raise NeuroampError(
                 f"the config asks for causal = false but the net {self.net!r} is for wearing and "
                 "always causal; leave the key out or choose one of the paper's nets."
+            )
+        if self.listeners < 1 or self.batch % self.listeners:
+            raise NeuroampError(
+                f"the config's batch is {self.batch} but must be a multiple of listeners, "
+                f"{self.listeners}; correct one of them."
             )
         for name in ("batch", "seconds", "steps", "learning_rate", "dev_every", "dev_batches"):
             if not getattr(self, name) > 0:

@@ -23,7 +23,14 @@ from neuroamp.features import (
 from neuroamp.profile import PAPER, Profile
 from neuroamp.transform import power_scale, windows
 from neuroamp.units import REFERENCE_PRESSURE_PA
-from neuroamp.wdrc import MAX_GAIN_DB, SPECTRUM_FLOOR_DB_SPL, Wdrc
+from neuroamp.wdrc import (
+    MAX_GAIN_DB,
+    SPECTRUM_FLOOR_DB_SPL,
+    STEADYING_LOUDEST,
+    STEADYING_RANGE_DB,
+    STEADYING_REACH_DB,
+    Wdrc,
+)
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -139,6 +146,7 @@ class BatchMaker(nn.Module):
         flat = Audiogram((250.0, 8000.0), (0.0, 0.0), (False, False))
         curves = Wdrc(profile, [make_fitting(flat, Ear.LEFT)]).curves
         self._attack, self._release = curves.attack, curves.release
+        self._steadying = curves.steadying
         channels = channel_matrix(profile)
         scale = power_scale(profile) / REFERENCE_PRESSURE_PA**2
         constants = {
@@ -204,7 +212,11 @@ class BatchMaker(nn.Module):
         tracked = track(level, SPECTRUM_FLOOR_DB_SPL, self._attack, self._release)
         above_anchor = torch.maximum(tracked, draw.knee_db_spl[:, None]) - self.anchor
         gains_db = draw.gain_65_db[:, None] + draw.slope[:, None] * above_anchor
-        return level, gains_db.clamp(0.0, MAX_GAIN_DB)
+        gains_db = gains_db.clamp(0.0, MAX_GAIN_DB)
+        if self._profile.output == "band-gain":
+            mean_db = running_mean_db(gains_db, 10.0 ** (level / 20.0), self._steadying)
+            gains_db = gains_db + (mean_db - gains_db).clamp(*STEADYING_RANGE_DB)
+        return level, gains_db
 
 
 def make_batch(
@@ -257,6 +269,38 @@ def _track(level, tracked, start, attack, release):  # type: ignore[no-untyped-d
                 rise = level[row, t, channel] - now
                 now += rise * (attack if rise > 0.0 else release)
                 tracked[row, t, channel] = now
+
+
+def running_mean_db(gains_db: Tensor, amplitude: Tensor, share: float) -> Tensor:
+    """The means of `Wdrc.steadied_db` before its range; all [batch, steps, channels].
+
+    `share` is what an amplitude as large as their mean contributes.
+    """
+    if gains_db.is_cuda:
+        from neuroamp_host import cuda_kernels
+
+        return cuda_kernels.running_mean_db(gains_db.contiguous(), amplitude.contiguous(), share)
+    mean_db = torch.empty_like(gains_db, memory_format=torch.contiguous_format)
+    _running_mean_db(
+        gains_db.contiguous().numpy(), amplitude.contiguous().numpy(), mean_db.numpy(), share
+    )
+    return mean_db
+
+
+@njit(cache=True, error_model="numpy")
+def _running_mean_db(gains_db, amplitude, means_db, share):  # type: ignore[no-untyped-def]
+    batch, steps, channels = gains_db.shape
+    for row in range(batch):
+        for channel in range(channels):
+            weight = amplitude[row, 0, channel]
+            mean_db = gains_db[row, 0, channel]
+            for t in range(steps):
+                now = min(amplitude[row, t, channel], STEADYING_LOUDEST * weight)
+                weight += share * (now - weight)
+                away_db = gains_db[row, t, channel] - mean_db
+                away_db = min(max(away_db, -STEADYING_REACH_DB), STEADYING_REACH_DB)
+                mean_db += share * now / weight * away_db
+                means_db[row, t, channel] = mean_db
 
 
 def _power(spectra: Tensor) -> Tensor:

@@ -154,11 +154,11 @@ def evaluate(objective: Objective, batches: list[Task]) -> dict[str, float]:
 def _draw(config: TrainingConfig, mixtures: MixtureSampler, split: int, index: int) -> Draw:
     # A generator per batch: batch 1234 is the same after a restart.
     rng = np.random.default_rng([config.seed, split, index])
-    drawn = [mixtures.draw(rng) for _ in range(config.batch)]
+    drawn = [mixtures.draw(rng) for _ in range(config.batch // config.listeners)]
     return draw_of(
-        np.stack([mixture.clean_pa for mixture in drawn]),
-        np.stack([mixture.noisy_pa for mixture in drawn]),
-        [sample_listener(rng) for _ in drawn],
+        np.repeat([mixture.clean_pa for mixture in drawn], config.listeners, axis=0),
+        np.repeat([mixture.noisy_pa for mixture in drawn], config.listeners, axis=0),
+        [sample_listener(rng) for _ in range(config.batch)],
         config.rule,
     )
 

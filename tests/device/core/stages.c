@@ -55,14 +55,14 @@ void stage_inverse_fft(size_t length, const float *cosine, const float *sine, fl
 
 /* power and gain_db: [frames][bins], from a compressor at rest */
 int stage_wdrc(const uint8_t *data, size_t bytes, const neuroamp_fitting *fitting,
-               const float *power, float *gain_db, size_t frames) {
+               const float *power, float steadiness, float *gain_db, size_t frames) {
     na_model model;
     na_wdrc wdrc;
     if (na_model_read(data, bytes, &model) != NEUROAMP_OK) return 0;
     na_wdrc_reset(&wdrc);
     na_wdrc_set_fitting(&wdrc, &model, fitting);
     for (size_t i = 0; i < frames; i++) {
-        na_wdrc_step(&wdrc, power + i * model.bins, gain_db + i * model.bins);
+        na_wdrc_step(&wdrc, power + i * model.bins, steadiness, gain_db + i * model.bins);
     }
     return 1;
 }

@@ -32,7 +32,7 @@ void stage_fft(size_t length, const float *cosine, const float *sine, const floa
 void stage_inverse_fft(size_t length, const float *cosine, const float *sine, float *re,
                        float *im, float *signal, float *scratch);
 int stage_wdrc(const uint8_t *data, size_t bytes, const neuroamp_fitting *fitting,
-               const float *power, float *gain_db, size_t frames);
+               const float *power, float steadiness, float *gain_db, size_t frames);
 int stage_features(const uint8_t *data, size_t bytes, const float *power, float *features);
 int stage_net_gain(const uint8_t *data, size_t bytes, float *output, const float *power,
                    float *gain_db);
@@ -144,17 +144,18 @@ def test_fft_equals_numpy_and_inverts(stages: Stages, length: int) -> None:
 
 
 @pytest.mark.parametrize("profile", [WEAR, PAPER], ids=lambda p: p.name)
+@pytest.mark.parametrize("steadiness", [0.0, 0.4, 1.0])
 def test_compressor_equals_the_specification(
-    stages: Stages, profile: Profile, fitting: Fitting
+    stages: Stages, profile: Profile, fitting: Fitting, steadiness: float
 ) -> None:
     spectra = loud_and_soft_spectra(profile, 60)
     power = powers(profile, spectra)
     actual = np.empty_like(power)
     values = {name: getattr(fitting, name) for name in FITTING_FIELDS}
     record = stages.ffi.new("neuroamp_fitting *", {"ear": EARS[fitting.ear], **values})
-    assert stages.stage_wdrc(*stages.model(profile), record, power, actual, len(power))
+    assert stages.stage_wdrc(*stages.model(profile), record, power, steadiness, actual, len(power))
     wdrc = Wdrc(profile, fitting)
-    expected = np.array([wdrc.step(spectrum) for spectrum in spectra])
+    expected = np.array([wdrc.step(spectrum, steadiness) for spectrum in spectra])
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-4)
 
 

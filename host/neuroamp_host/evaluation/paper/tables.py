@@ -313,9 +313,8 @@ def _notes(run: Run) -> list[str]:
 def _missing(models: Mapping[str, object], basic: bool) -> list[str]:
     """How to train what is not there."""
     return [
-        f"{architecture}: `neuroamp train models/{net_name(architecture, False)}/"
-        f"train{'-basic' if basic else ''}.toml --data DATA --out runs/"
-        f"{net_name(architecture, basic)}`, then `neuroamp export`."
+        f"{architecture}: `neuroamp train models/{net_name(architecture, basic)}/train.toml "
+        f"--data DATA --out runs/{net_name(architecture, basic)}`, then `neuroamp export`."
         for architecture in published.ARCHITECTURES
         if architecture not in models
     ]

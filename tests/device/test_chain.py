@@ -21,6 +21,7 @@ from neuroamp.limiter import ceiling_pa
 from neuroamp.model_file import ModelInfo
 from neuroamp.profile import PAPER, WEAR, Profile
 from neuroamp.transform import istft, stft
+from neuroamp.wdrc import Wdrc
 from numpy.typing import NDArray
 
 PROFILES = [WEAR, PAPER]
@@ -136,10 +137,25 @@ def test_the_net_hears_every_second_hop_of_the_wearable_profile() -> None:
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
 def test_the_nets_gain_comes_on_top_of_the_prescription_by_its_strength(strength: float) -> None:
     fitting = AMPLIFYING.replace(noise_reduction=strength, mpo_db_spl=120.0)
-    alone, with_net = EarChain(WEAR, fitting), EarChain(WEAR, fitting, FakeNet(band_output(-8.0)))
+    idle, busy = (EarChain(WEAR, fitting, FakeNet(band_output(gain))) for gain in (0.0, -8.0))
     sound = noise()
-    quieter = with_net.process(sound) / 10.0 ** (-8.0 * strength / 20.0)
-    np.testing.assert_allclose(quieter, alone.process(sound), rtol=1e-5, atol=1e-9)
+    quieter = busy.process(sound) / 10.0 ** (-8.0 * strength / 20.0)
+    np.testing.assert_allclose(quieter, idle.process(sound), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_under_a_net_that_adds_to_them_the_gains_are_steadied_by_its_strength(
+    strength: float,
+) -> None:
+    fitting = AMPLIFYING.replace(noise_reduction=strength)
+    sound = noise() * np.repeat([1.0, 0.1, 1.0, 0.1], noise().size // 4)
+    spectra = stft(WEAR, sound)[:: WEAR.hops_per_step]
+    for engine, steadiness in ((FakeNet(band_output(0.0)), strength), (None, 0.0)):
+        chain = EarChain(WEAR, fitting, engine)
+        chain.process(sound)
+        wdrc = Wdrc(WEAR, fitting)
+        expected = [wdrc.step(spectrum, steadiness) for spectrum in spectra][-1]
+        np.testing.assert_allclose(chain.insertion_gain_db, expected, atol=1e-6)
 
 
 def test_gains_are_held_between_steps() -> None:

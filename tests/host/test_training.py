@@ -17,13 +17,14 @@ from neuroamp.profile import PAPER, WEAR
 from neuroamp.transform import stft
 from neuroamp.wdrc import Wdrc
 from neuroamp_host.cli import main
+from neuroamp_host.corpora.mixing import MixtureSampler
 from neuroamp_host.enhancement.nets import ENHANCERS
 from neuroamp_host.networks.registry import NETS, build
 from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.training import checkpoint
 from neuroamp_host.training.config import TrainingConfig, load_config
 from neuroamp_host.training.examples import Batch, make_batch, prefetch, sample_listener
-from neuroamp_host.training.loop import _keep_config, train
+from neuroamp_host.training.loop import _draw, _keep_config, train
 from neuroamp_host.training.quantised import quantised_weights
 from neuroamp_host.training.team import Team
 
@@ -194,6 +195,18 @@ def test_rounded_weights_are_what_eight_bits_hold_and_the_exact_ones_come_back()
         assert torch.equal(net.weight, exact)
 
 
+def test_several_listeners_hear_each_mixture(small_corpus: Path) -> None:
+    config = dataclasses.replace(TINY, batch=6, listeners=3, seconds=0.25)
+    draw = _draw(config, MixtureSampler(small_corpus, "train", config.seconds), 0, 1)
+    assert draw.noisy_pa.shape[0] == draw.audiogram.shape[0] == 6
+    for sounds in (draw.clean_pa, draw.noisy_pa):
+        first, second = sounds[:3], sounds[3:]
+        assert torch.equal(first, first[:1].expand_as(first))
+        assert torch.equal(second, second[:1].expand_as(second))
+        assert not torch.equal(first, second)
+    assert len({tuple(row) for row in draw.audiogram.tolist()}) > 1
+
+
 def test_prefetching_keeps_the_order_and_hands_over_errors() -> None:
     def make(index: int) -> torch.Tensor:
         if index == 5:
@@ -215,6 +228,7 @@ def test_prefetching_keeps_the_order_and_hands_over_errors() -> None:
         ("steps = 10", "no `net`"),
         ("net = ", "not TOML"),
         ("net = 'wear'\nbatch = 0", "above 0"),
+        ("net = 'wear'\nbatch = 9\nlisteners = 2", "multiple of listeners"),
         ("net = 'wear'\ncausal = false", "always causal"),
     ],
 )

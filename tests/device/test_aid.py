@@ -334,7 +334,7 @@ def test_a_late_net_is_left_out_its_gains_decay_and_it_recovers(how: str) -> Non
     net = Net()
     aid = with_net(net)
     plain = one_ear()
-    heard = tone(2.0)
+    heard = tone(5.0)  # until the steadied gains have settled
     through(plain, heard)
     prescribed = plain.report(Ear.LEFT).gain_db[4]
     with_the_net = gains_of(aid, [heard])[0]

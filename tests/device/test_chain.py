@@ -141,6 +141,8 @@ def test_the_nets_gain_comes_on_top_of_the_prescription_by_its_strength(strength
     sound = noise()
     quieter = busy.process(sound) / 10.0 ** (-8.0 * strength / 20.0)
     np.testing.assert_allclose(quieter, idle.process(sound), rtol=1e-5, atol=1e-9)
+    if strength == 0.0:  # then it is the prescription, sample for sample
+        np.testing.assert_array_equal(quieter, EarChain(WEAR, fitting).process(sound))
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])

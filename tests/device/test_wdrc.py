@@ -191,7 +191,7 @@ def steps_of(seconds: float) -> int:
 
 
 def test_steadied_gains_hardly_follow_syllables_and_keep_the_level(fitting: Fitting) -> None:
-    """Half-second beats of 60 and 75 dB SPL: fast gains move, steadied ones hardly."""
+    """A quarter of a second at 75 and at 60 dB SPL in turn: fast gains follow, steadied hardly."""
     beats = np.tile(np.repeat([75.0, 60.0], steps_of(0.25)), 16)
     settled = slice(steps_of(4.0), None)
     fast, half, steady = (gains_of(fitting, beats, share)[settled] for share in (0.0, 0.5, 1.0))
@@ -222,6 +222,18 @@ def test_steadied_gains_stay_near_the_momentary_ones_whatever_is_heard(fitting: 
     assert difference_db.max() <= high_db + 1e-9
     assert np.isclose(difference_db, low_db).any()
     assert np.isclose(difference_db, high_db).any()
+
+
+def test_a_softer_fitting_is_soft_at_once_whatever_the_mean_was(fitting: Fitting) -> None:
+    """Steadied gains remember the louder fitting's; the range keeps that from being heard."""
+    louder = fitting.replace(gain_65_db=(50.0,) * 11, compression_ratio=(2.0,) * 11)
+    wdrc = Wdrc(WEAR, louder)
+    levels = np.full(11, 65.0)
+    for _ in range(steps_of(3.0)):
+        wdrc.steadied_db(levels, wdrc.channel_gains_db(wdrc.track(levels)))
+    wdrc.set_fitting(louder.replace(gain_65_db=(5.0,) * 11))
+    gain_db = wdrc.channel_gains_db(wdrc.track(levels))
+    assert np.all(wdrc.steadied_db(levels, gain_db) <= gain_db + STEADYING_RANGE_DB[1])
 
 
 def test_a_bang_does_not_leave_the_ear_without_gain(fitting: Fitting) -> None:

@@ -80,7 +80,7 @@ def test_the_fit_command_changes_the_sound_as_prescribed(
         report = emulators.read_report(running.said)
         assert report["stack used"] <= 0.9 * report["stack size"]
         assert abs(before) < 3.0  # unfitted: no gain, within what the net takes from the noise
-    assert after > before + 5.0
+        assert after > before + 5.0
 
     # It is stored: after the power was cut, the next start plays it from the first sample on.
     run = emulators.process(built, samples[:32_000], tmp_path)

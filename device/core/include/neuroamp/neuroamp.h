@@ -65,7 +65,7 @@ typedef struct neuroamp_fitting {
     float attack_s;                                    /* 0.001 .. 0.1, ANSI S3.22 */
     float release_s;                                   /* 0.01 .. 3 */
     float mpo_db_spl;                                  /* maximum power output, 60 .. 120 */
-    float noise_reduction;                             /* 0 .. 1, share of the steadying and of the net */
+    float noise_reduction;                             /* 0 .. 1, share of steadying and net */
 } neuroamp_fitting;
 
 /* What converts between sound and numbers at one ear; apart from any fitting. Full scale is a

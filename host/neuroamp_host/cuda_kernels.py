@@ -85,6 +85,31 @@ def _lstm_backward(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
+def _weights(at, width: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The four gates' matrices, the first of which lies at the pointers `at`."""
+    size: tl.constexpr = width * width
+    return tl.load(at), tl.load(at + size), tl.load(at + 2 * size), tl.load(at + 3 * size)
+
+
+@triton.jit
+def _gates(at, inside, width: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Values of the four gates, the first of which lie at the pointers `at`."""
+    i = tl.load(at, inside, other=0.0)
+    f = tl.load(at + width, inside, other=0.0)
+    g = tl.load(at + 2 * width, inside, other=0.0)
+    o = tl.load(at + 3 * width, inside, other=0.0)
+    return i, f, g, o
+
+
+@triton.jit
+def _store_gates(at, i, f, g, o, inside, width: tl.constexpr):  # type: ignore[no-untyped-def]
+    tl.store(at, i, inside)
+    tl.store(at + width, f, inside)
+    tl.store(at + 2 * width, g, inside)
+    tl.store(at + 3 * width, o, inside)
+
+
+@triton.jit
 def _lstm_sequence_forward(  # type: ignore[no-untyped-def]
     gates,
     recurrent,
@@ -100,26 +125,17 @@ def _lstm_sequence_forward(  # type: ignore[no-untyped-def]
     unit = tl.arange(0, width)
     inside = (row < batch)[:, None]
     weight = recurrent + unit[None, :] * width + unit[:, None]
-    w_i = tl.load(weight)
-    w_f = tl.load(weight + width * width)
-    w_g = tl.load(weight + 2 * width * width)
-    w_o = tl.load(weight + 3 * width * width)
+    w_i, w_f, w_g, w_o = _weights(weight, width)
     place = row[:, None] * width + unit[None, :]
     z = gates + row[:, None] * 4 * width + unit[None, :]
     cell = tl.load(cells + place, inside, other=0.0)
     hidden = tl.load(hiddens + place, inside, other=0.0).to(tl.float16)
-    next_i = tl.load(z, inside, other=0.0)
-    next_f = tl.load(z + width, inside, other=0.0)
-    next_g = tl.load(z + 2 * width, inside, other=0.0)
-    next_o = tl.load(z + 3 * width, inside, other=0.0)
+    next_i, next_f, next_g, next_o = _gates(z, inside, width)
     for t in range(steps):
         z_i, z_f, z_g, z_o = next_i, next_f, next_g, next_o
         # Asked for a step ahead (the last step for itself): memory is slower than a step.
         following = z + (tl.minimum(t + 1, steps - 1) - t) * batch * 4 * width
-        next_i = tl.load(following, inside, other=0.0)
-        next_f = tl.load(following + width, inside, other=0.0)
-        next_g = tl.load(following + 2 * width, inside, other=0.0)
-        next_o = tl.load(following + 3 * width, inside, other=0.0)
+        next_i, next_f, next_g, next_o = _gates(following, inside, width)
         i = tl.sigmoid(tl.dot(hidden, w_i, z_i))
         f = tl.sigmoid(tl.dot(hidden, w_f, z_f))
         g = _tanh(tl.dot(hidden, w_g, z_g))
@@ -128,10 +144,7 @@ def _lstm_sequence_forward(  # type: ignore[no-untyped-def]
         cell = tl.minimum(tl.maximum(cell, -bound), bound)
         out = o * _tanh(cell)
         hidden = out.to(tl.float16)
-        tl.store(z, i, inside)
-        tl.store(z + width, f, inside)
-        tl.store(z + 2 * width, g, inside)
-        tl.store(z + 3 * width, o, inside)
+        _store_gates(z, i, f, g, o, inside, width)
         place += batch * width
         tl.store(cells + place, cell, inside)
         tl.store(hiddens + place, out, inside)
@@ -164,10 +177,7 @@ def _lstm_sequence_backward(  # type: ignore[no-untyped-def]
     unit = tl.arange(0, width)
     inside = (row < batch)[:, None]
     weight = recurrent + unit[:, None] * width + unit[None, :]
-    w_i = tl.load(weight)
-    w_f = tl.load(weight + width * width)
-    w_g = tl.load(weight + 2 * width * width)
-    w_o = tl.load(weight + 3 * width * width)
+    w_i, w_f, w_g, w_o = _weights(weight, width)
     scale = tl.load(scales)
     first = row[:, None] * width + unit[None, :]
     d_hidden = tl.load(grad_hidden + first, inside, other=0.0)
@@ -177,10 +187,7 @@ def _lstm_sequence_backward(  # type: ignore[no-untyped-def]
     place = first + last
     wide = row[:, None] * 4 * width + unit[None, :] + 4 * last
     after = tl.load(cells + place + batch * width, inside, other=0.0)
-    next_i = tl.load(z, inside, other=0.0)
-    next_f = tl.load(z + width, inside, other=0.0)
-    next_g = tl.load(z + 2 * width, inside, other=0.0)
-    next_o = tl.load(z + 3 * width, inside, other=0.0)
+    next_i, next_f, next_g, next_o = _gates(z, inside, width)
     next_before = tl.load(cells + place, inside, other=0.0)
     next_out = tl.load(grad_outputs + place, inside, other=0.0)
     for t in range(steps):
@@ -189,10 +196,7 @@ def _lstm_sequence_backward(  # type: ignore[no-untyped-def]
         # Asked for a step ahead (the first step for itself): memory is slower than a step.
         back = (tl.minimum(t + 1, steps - 1) - t) * batch * width
         z -= 4 * back
-        next_i = tl.load(z, inside, other=0.0)
-        next_f = tl.load(z + width, inside, other=0.0)
-        next_g = tl.load(z + 2 * width, inside, other=0.0)
-        next_o = tl.load(z + 3 * width, inside, other=0.0)
+        next_i, next_f, next_g, next_o = _gates(z, inside, width)
         next_before = tl.load(cells + place - back, inside, other=0.0)
         next_out = tl.load(grad_outputs + place - back, inside, other=0.0)
         small = _tanh(after)
@@ -204,10 +208,7 @@ def _lstm_sequence_backward(  # type: ignore[no-untyped-def]
         d_o = d_out * small * o * (1.0 - o)
         d_cell = cell * f
         after = before
-        tl.store(grad_drive + wide, d_i, inside)
-        tl.store(grad_drive + wide + width, d_f, inside)
-        tl.store(grad_drive + wide + 2 * width, d_g, inside)
-        tl.store(grad_drive + wide + 3 * width, d_o, inside)
+        _store_gates(grad_drive + wide, d_i, d_f, d_g, d_o, inside, width)
         d_hidden = tl.dot(_as_halves(d_i, scale), w_i)
         d_hidden = tl.dot(_as_halves(d_f, scale), w_f, d_hidden)
         d_hidden = tl.dot(_as_halves(d_g, scale), w_g, d_hidden)

@@ -5,9 +5,10 @@
 
 A candidate is a run's folder or a checkpoint, with the range in dB that `neuroamp export
 --gain-range` would give it. Every candidate is exported as the core's quantised file and runs in
-the core on the same sounds: dev pairs for N2, N3, N4 and S2, and dev mixtures for N3 and S2, the
-wanted sound at 65 dB SPL. Printed are HASPI, HASQI and output level, each as the difference to
-NAL-R+WDRC on the same noisy sound, beside how a run differs from the first in its config.
+the core on the same sounds: dev pairs for N2, N3, N4 and S2, dev mixtures for N3 and S2, the wanted
+sound at 65 dB SPL, and what the suite `wear` has beside them: the pairs' clean speech at 50 dB SPL,
+and music. Printed are HASPI, HASQI and output level, of music HAAQI and level, each as the
+difference to NAL-R+WDRC on the same sound, beside how a run differs from the first in its config.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.training import checkpoint
 
 MIXTURE_LISTENERS = ("N3", "S2")
-Scores = tuple[float, float, float]
+CONDITIONS = ("pairs", "mixtures", "soft clean speech", "music")
+Scores = tuple[float, ...]
+"""HASPI and HASQI, or of music HAAQI; then the output's level, dB SPL."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="root of the evaluation data")
     parser.add_argument("--pairs", type=int, default=6, help="dev pairs at most")
     parser.add_argument("--mixtures", type=int, default=12, help="dev mixtures")
+    parser.add_argument("--music", type=int, default=16, help="clips of dev music")
     parser.add_argument("--processes", type=int, default=2, help="worker processes")
     parser.add_argument("candidates", nargs="+", metavar="RUN:MIN:MAX")
     options = parser.parse_args()
@@ -73,11 +77,13 @@ def main() -> None:
         mixed = dataclasses.replace(
             setting, pairs=0, mixtures=options.mixtures, listeners=MIXTURE_LISTENERS
         )
-        sounds = [*cases(setting), *cases(mixed)]
+        wear = dataclasses.replace(setting, suite="wear", mixtures=options.music)
+        beside = [case for case in cases(wear) if case.condition in CONDITIONS[2:]]
+        sounds = [*cases(setting), *cases(mixed), *beside]
         score = functools.partial(_differences, [c.model for c in candidates])
         with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
             rows = list(pool.map(score, sounds))
-    print("| run | " + " | ".join(("pairs", "mixtures")) + " | config |\n|---|---|---|---|")
+    print(f"| run | {' | '.join(CONDITIONS)} | config |\n|{'---|' * (len(CONDITIONS) + 2)}")
     for index, candidate in enumerate(candidates):
         columns = [
             _column(
@@ -87,7 +93,7 @@ def main() -> None:
                     if case.condition == condition
                 ]
             )
-            for condition in ("pairs", "mixtures")
+            for condition in CONDITIONS
         ]
         config = _config_difference(candidates[0].path, candidate.path)
         print(f"| {candidate.name} | {' | '.join(columns)} | {config} |")
@@ -115,22 +121,24 @@ def _candidate(text: str, model: Path) -> Candidate:
 
 
 def _differences(models: list[Path], case: Case) -> list[Scores]:
-    """HASPI, HASQI and level of each model's output, each minus NAL-R+WDRC's."""
+    """The scores of each model's output, each minus NAL-R+WDRC's."""
     ear = ReferenceEar(case.reference_pa, SAMPLE_RATE_HZ, case.audiogram.six_point())
     fitting = make_fitting(case.audiogram, Ear.LEFT, "nal-r")
     scores = []
     for model, strength in [(models[0], 0.0), *((model, 1.0) for model in models)]:
         chain = NativeChain(model, fitting.replace(noise_reduction=strength))
         output = through(chain, chain.profile, case.noisy_pa)
-        haspi, hasqi = ear.haspi_hasqi(output)
-        scores.append(np.array([haspi.score, hasqi.score, level_db_spl(output)]))
+        results = [ear.haaqi(output)] if case.is_music else ear.haspi_hasqi(output)
+        scores.append(np.array([*(result.score for result in results), level_db_spl(output)]))
     prescribed, *rest = scores
-    return [tuple(float(value) for value in row - prescribed) for row in rest]  # type: ignore[misc]
+    return [tuple(float(value) for value in row - prescribed) for row in rest]
 
 
 def _column(differences: list[Scores]) -> str:
-    haspi, hasqi, level = np.mean(differences, axis=0)
-    return f"{haspi:+.3f} / {hasqi:+.3f} / {level:+.1f} dB"
+    if not differences:
+        return ""
+    *metrics, level = np.mean(differences, axis=0)
+    return " / ".join(f"{value:+.3f}" for value in metrics) + f" / {level:+.1f} dB"
 
 
 def _config_difference(first: Path, other: Path) -> str:

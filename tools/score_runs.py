@@ -30,7 +30,14 @@ from neuroamp.errors import NeuroampError
 from neuroamp.profile import Profile
 from neuroamp.units import level_db_spl
 from neuroamp_export.core_format import FloatWeights, write_core_model
-from neuroamp_host.evaluation.cases import SAMPLE_RATE_HZ, Case, Setting, cases
+from neuroamp_host.evaluation.cases import (
+    SAMPLE_RATE_HZ,
+    Case,
+    Setting,
+    cases,
+    music,
+    soft_clean_speech,
+)
 from neuroamp_host.evaluation.metrics.fast import ReferenceEar
 from neuroamp_host.evaluation.systems import through
 from neuroamp_host.prescription.fit import make_fitting
@@ -77,9 +84,11 @@ def main() -> None:
         mixed = dataclasses.replace(
             setting, pairs=0, mixtures=options.mixtures, listeners=MIXTURE_LISTENERS
         )
-        wear = dataclasses.replace(setting, suite="wear", mixtures=options.music)
-        beside = [case for case in cases(wear) if case.condition in CONDITIONS[2:]]
-        sounds = [*cases(setting), *cases(mixed), *beside]
+        played = dataclasses.replace(setting, mixtures=options.music)
+        try:
+            sounds = cases(setting) + cases(mixed) + soft_clean_speech(setting) + music(played)
+        except NeuroampError as error:
+            raise SystemExit(str(error)) from None
         score = functools.partial(_differences, [c.model for c in candidates])
         with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
             rows = list(pool.map(score, sounds))

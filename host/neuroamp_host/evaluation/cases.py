@@ -124,9 +124,34 @@ def cases(setting: Setting) -> list[Case]:
     if setting.suite == "short":
         return found + _crossed_mixtures(setting)
     found += _dealt_mixtures(setting)
-    found += _pairs(setting, BESIDE_CLIPS, "soft clean speech", SOFT_DB_SPL, clean=True)
+    found += soft_clean_speech(setting)
     found += _pairs(setting, BESIDE_CLIPS, "loud noisy speech", LOUD_DB_SPL)
-    return found + _music(setting)
+    return found + music(setting)
+
+
+def soft_clean_speech(setting: Setting) -> list[Case]:
+    """The suite `wear`'s clean speech of the pairs at 50 dB SPL, 16 clips at most."""
+    return _pairs(setting, BESIDE_CLIPS, "soft clean speech", SOFT_DB_SPL, clean=True)
+
+
+def music(setting: Setting) -> list[Case]:
+    """The suite `wear`'s music at 65 dB SPL, without noise: 40 clips, `mixtures` at most."""
+    config = dataclasses.replace(EVALUATION, music_share=1.0, clean_music_share=1.0)
+    mixtures = _drawn(setting, config, min(MUSIC_CLIPS, setting.mixtures))
+    names = [setting.listeners[i % len(setting.listeners)] for i in range(len(mixtures))]
+    return [
+        make_case(
+            "music",
+            listener,
+            f"{index:03d}",
+            listener,
+            BISGAARD[listener],
+            mixture.clean_pa,
+            mixture.noisy_pa,
+            is_music=True,
+        )
+        for index, (mixture, listener) in enumerate(zip(mixtures, names, strict=True))
+    ]
 
 
 def make_case(
@@ -209,25 +234,6 @@ def _dealt_mixtures(setting: Setting) -> list[Case]:
             float(level),
         )
         for index, (mixture, level, who) in enumerate(zip(mixtures, levels, dealt, strict=True))
-    ]
-
-
-def _music(setting: Setting) -> list[Case]:
-    config = dataclasses.replace(EVALUATION, music_share=1.0, clean_music_share=1.0)
-    mixtures = _drawn(setting, config, min(MUSIC_CLIPS, setting.mixtures))
-    names = [setting.listeners[i % len(setting.listeners)] for i in range(len(mixtures))]
-    return [
-        make_case(
-            "music",
-            listener,
-            f"{index:03d}",
-            listener,
-            BISGAARD[listener],
-            mixture.clean_pa,
-            mixture.noisy_pa,
-            is_music=True,
-        )
-        for index, (mixture, listener) in enumerate(zip(mixtures, names, strict=True))
     ]
 
 

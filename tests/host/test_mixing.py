@@ -200,6 +200,27 @@ def test_everything_at_once_stays_exact_in_level(root: Path) -> None:
         )
 
 
+def test_noise_is_played_at_up_to_twice_its_speed_and_down_to_a_half(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    tone = 0.1 * np.sin(2 * np.pi * 1000.0 * np.arange(32000) / 16000)
+    soundfile.write(tmp_path / "tone.flac", tone, 16000)
+    soundfile.write(tmp_path / "speech.flac", speech_like(rng, 2.0), 16000)
+    (tmp_path / "MANIFEST.csv").write_text(
+        "path,split,kind\ntone.flac,train,noise\nspeech.flac,train,speech\n"
+    )
+    octaves = []
+    for mixture in drawn(tmp_path, with_(noise_only_share=1.0, noise_speed=2.0), 60):
+        spectrum = np.abs(np.fft.rfft(mixture.noisy_pa * np.hanning(SAMPLES)))
+        octaves.append(math.log2(np.argmax(spectrum) / SECONDS / 1000.0))
+    # Uniform in octaves: both ends are come near, and as many are slower as are faster.
+    assert -1.01 < min(octaves) < -0.8
+    assert 0.8 < max(octaves) < 1.01
+    assert abs(float(np.mean(octaves))) < 0.25
+    for mixture in drawn(tmp_path, with_(noise_only_share=1.0), 5):
+        spectrum = np.abs(np.fft.rfft(mixture.noisy_pa * np.hanning(SAMPLES)))
+        assert np.argmax(spectrum) / SECONDS == pytest.approx(1000.0, abs=2.0)
+
+
 def test_mixtures_depend_on_seed_and_number_alone(root: Path) -> None:
     config = MixtureConfig()
     one = MixtureSampler(root, "train", SECONDS, seed=3, config=config)
@@ -342,6 +363,7 @@ def test_of_a_large_split_a_fixed_part_is_held(
         {"clean_share": 1.5},
         {"snr_range_db": (10.0, -5.0)},
         {"music_share": 0.7, "noise_only_share": 0.7},
+        {"noise_speed": 0.9},
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:

@@ -71,6 +71,8 @@ class MixtureConfig:
         colour_db: gains at octaves are uniform within plus or minus this, dB.
         speed_share: of the recordings: played faster or slower, pitch and all.
         speed_range: of the factor.
+        noise_speed: all recorded noise is played at up to this times its speed and down to as
+            small a part of it (uniform in octaves); 1 for as it is, and then as `speed_share` says.
         pair_share: mixtures that are a recorded pair of a data set; all of them where a data set
             has pairs and no speech of its own.
         evaluation_only: whether files marked so are used; never for training.
@@ -92,6 +94,7 @@ class MixtureConfig:
     colour_db: float = 5.0
     speed_share: float = 0.3
     speed_range: tuple[float, float] = (0.9, 1.1)
+    noise_speed: float = 1.0
     pair_share: float = 0.0
     evaluation_only: bool = False
 
@@ -102,6 +105,10 @@ class MixtureConfig:
                 raise NeuroampError(f"{field.name} is {value} but must be from 0 to 1; correct it.")
             if isinstance(value, tuple) and list(value) != sorted(value):
                 raise NeuroampError(f"{field.name} is {value} but must not fall; correct it.")
+        if not self.noise_speed >= 1.0:
+            raise NeuroampError(
+                f"noise_speed is {self.noise_speed} but must be 1 or more; correct it."
+            )
         if self.noise_only_share + self.music_share + self.tone_share > 1.0:
             raise NeuroampError(
                 "noise_only_share, music_share and tone_share are above 1 together; lower one."
@@ -417,12 +424,12 @@ class MixtureSampler:
         self, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         first = self._noise.draw(rng)
-        noise = self._varied(self._noise, first, rng)
+        noise = self._sped_noise(first, rng)
         if rng.random() >= self.config.second_noise_share:
             return noise, (_noise_class(first),)
         second = self._noise.draw_other(rng, _noise_class(first))
         softer = units.level_db_spl(noise) - float(rng.uniform(*SECOND_NOISE_SOFTER_DB))
-        both = noise + scaled_noise(self._varied(self._noise, second, rng), softer)
+        both = noise + scaled_noise(self._sped_noise(second, rng), softer)
         return both, (_noise_class(first), _noise_class(second))
 
     def _babble(self, rng: np.random.Generator, talker: str) -> NDArray[np.float32]:
@@ -444,7 +451,24 @@ class MixtureSampler:
         """A cut [n] of a recording, at a changed speed at times."""
         if rng.random() >= self.config.speed_share:
             return pool.cut(first, self.samples, rng, pauses_s)[0]
-        speed = float(rng.uniform(*self.config.speed_range))
+        return self._sped(pool, first, float(rng.uniform(*self.config.speed_range)), rng, pauses_s)
+
+    def _sped_noise(self, first: Recording, rng: np.random.Generator) -> NDArray[np.float32]:
+        """A cut [n] of a noise, at the speed that `noise_speed` or else `speed_share` gives."""
+        if self.config.noise_speed == 1.0:
+            return self._varied(self._noise, first, rng)
+        speed = self.config.noise_speed ** float(rng.uniform(-1.0, 1.0))
+        return self._sped(self._noise, first, speed, rng)
+
+    def _sped(
+        self,
+        pool: Pool,
+        first: Recording,
+        speed: float,
+        rng: np.random.Generator,
+        pauses_s: tuple[float, float] = (0.0, 0.0),
+    ) -> NDArray[np.float32]:
+        """A cut [n] of a recording, played at `speed` times its own."""
         needed = math.ceil(self.samples * speed) + SAMPLE_RATE_HZ // 100
         cut = pool.cut(first, needed, rng, pauses_s)[0]
         return resample(cut, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ)[: self.samples]

@@ -31,6 +31,9 @@ class TrainingConfig:
             at 1 it has the mean gains, so that a net also undoes fast compression.
         tone_share: share of the mixtures that are steady tones, to be kept.
         music_share: share of the mixtures that are music, to be kept.
+        clean_music_share: share of the music that is without noise; a half in the paper.
+        clean_share: share of the speech that is without noise.
+        noise_speed: recorded noise is played up to so many times faster or slower; 1 for not.
         start: a checkpoint whose weights the run begins with; empty for a fresh net.
         batch: signals a step.
         listeners: ears that hear each mixture, as so many signals of the batch.
@@ -61,6 +64,9 @@ class TrainingConfig:
     steady: float = 0.0
     tone_share: float = 0.0
     music_share: float = 0.1
+    clean_music_share: float = 0.5
+    clean_share: float = 0.1
+    noise_speed: float = 1.0
     start: str = ""
     batch: int = 16
     listeners: int = 1

@@ -83,7 +83,13 @@ def train(
         net.load_state_dict(content["state_dict"])
         stepper.optimiser.load_state_dict(content["optimiser"])
         progress = Progressed(**content["progress"])
-    drawn = MixtureConfig(tone_share=config.tone_share, music_share=config.music_share)
+    drawn = MixtureConfig(
+        tone_share=config.tone_share,
+        music_share=config.music_share,
+        clean_music_share=config.clean_music_share,
+        clean_share=config.clean_share,
+        noise_speed=config.noise_speed,
+    )
     train_mixtures = MixtureSampler(data, "train", config.seconds, config.seed, drawn)
     dev_mixtures = MixtureSampler(data, "dev", config.seconds, config.seed, drawn)
 

@@ -1,0 +1,88 @@
+"""Training recordings out of packages: what is taken, how it is cut, what the manifest says."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from more_recordings import SELECTIONS, Selection, fill
+from neuroamp.errors import NeuroampError
+from neuroamp_host.corpora.corpus import Kind
+from neuroamp_host.corpora.registry import open_corpus
+
+RATE_HZ = 22050
+SONGS = Selection("songs", "*/music/*.flac", "GPL-2+", Kind.MUSIC)
+TALK = Selection("songs", "*/talk/*.flac", "CC0", Kind.SPEECH, 2, r"-([mv])-[^/]*$")
+NOISES = Selection("songs", "*/noise/*.wav", "MIT", Kind.NOISE)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder with one package: songs, talk of two talkers and someone else, noises."""
+    tree = tmp_path / "tree"
+    seconds = {
+        "music/long.flac": 100.0,
+        "music/jingle.flac": 1.0,
+        "talk/a-m-yes.flac": 1.0,
+        "talk/b-m-left-out.flac": 1.0,
+        "talk/c-v-no.flac": 1.0,
+        "talk/d-v-left-out.flac": 1.0,
+        "talk/e-x-neither.flac": 1.0,
+        "noise/rain_01.wav": 0.5,
+        "noise/rain_02.wav": 0.5,
+    }
+    rng = np.random.default_rng(1)
+    for name, duration_s in seconds.items():
+        path = tree / "usr/share" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * rng.standard_normal(int(duration_s * RATE_HZ)), RATE_HZ)
+    (tree / "usr/share/noise/broken.wav").write_bytes(b"no audio")
+    (tree / "DEBIAN").mkdir()
+    (tree / "DEBIAN/control").write_text(
+        "Package: songs\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: songs\n"
+    )
+    packages = tmp_path / "out" / "packages"
+    packages.mkdir(parents=True)
+    subprocess.run(
+        ["dpkg-deb", "--build", str(tree), str(packages / "songs_1_all.deb")],
+        check=True,
+        capture_output=True,
+    )
+    return tmp_path / "out"
+
+
+def test_the_folder_is_a_data_set_with_sources_licences_and_talkers(out: Path) -> None:
+    fill(out, (SONGS, TALK, NOISES))
+    found = {u.path.stem: u for u in open_corpus(out, "train").utterances}
+    assert {(u.kind, u.corpus, u.licence, u.speaker, u.type) for u in found.values()} == {
+        (Kind.MUSIC, "songs", "GPL-2+", "", ""),
+        (Kind.SPEECH, "songs", "CC0", "songs-m", ""),
+        (Kind.SPEECH, "songs", "CC0", "songs-v", ""),
+        (Kind.NOISE, "songs", "MIT", "", "rain"),
+    }
+    # A jingle of a second is no music, of the talk every second file is left out, and what is
+    # neither talker's too.
+    assert len(found) == 5
+    for split in ("dev", "test"):
+        assert not open_corpus(out, split).utterances
+
+
+def test_long_files_are_cut_to_their_middle_at_16_khz(out: Path) -> None:
+    seconds = fill(out, (SONGS,))
+    assert seconds[Kind.MUSIC] == [90.0]
+    (file,) = (out / "music/songs").iterdir()
+    assert (soundfile.info(file).samplerate, soundfile.info(file).duration) == (16000, 90.0)
+
+
+def test_a_package_that_cannot_be_had_is_one_sentence(out: Path) -> None:
+    with pytest.raises(NeuroampError, match=r"failed|not installed"):
+        fill(out, (Selection("no-such-package-anywhere", "*", "CC0", Kind.NOISE),))
+
+
+def test_no_package_is_a_source_of_the_dev_or_test_split() -> None:
+    names = {selection.package for selection in SELECTIONS}
+    held_out = {"colobot", "warzone2100", "asterisk", "planetblupi", "visqol", "klettres"}
+    assert not [name for name in names if any(name.startswith(word) for word in held_out)]

@@ -1,0 +1,195 @@
+"""Makes a folder of further training recordings out of Debian packages with free sounds.
+
+    python tools/more_recordings.py ../more
+
+The packages (about 1.7 GB) are downloaded by `apt-get` into OUT/packages, or found there. Each
+file becomes 16 kHz mono FLAC, cut to a length, and a row of OUT/MANIFEST.csv with its licence as
+the package's copyright file has it; `neuroamp train CONFIG --data DATA OUT` mixes it with the other
+data. All of it is for the split 'train': none of these packages is a source of ../shared/data's dev
+or test split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import fnmatch
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from neuroamp.errors import NeuroampError
+from neuroamp_host.corpora.audio import SAMPLE_RATE_HZ, read_mono
+from neuroamp_host.corpora.corpus import Kind
+
+LONGEST_SECONDS = {Kind.MUSIC: 90.0, Kind.NOISE: 30.0, Kind.SPEECH: 15.0}
+SHORTEST_SECONDS = {Kind.MUSIC: 3.0, Kind.NOISE: 0.05, Kind.SPEECH: 0.5}
+COLUMNS = ("path", "source", "licence", "speaker", "split", "kind", "type")
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Files of one package.
+
+    Attributes:
+        package: its name.
+        files: pattern of their paths within it, as `fnmatch` has them.
+        licence: of these files, from the package's copyright file.
+        kind: what they hold.
+        every: of the matching files, one in so many is taken.
+        speaker: pattern whose group tells the talkers of a package apart; files without it are
+            left out. Empty for noise and music.
+        shortest_s: shorter files are left out, s; None for the kind's own.
+    """
+
+    package: str
+    files: str
+    licence: str
+    kind: Kind
+    every: int = 1
+    speaker: str = ""
+    shortest_s: float | None = None
+
+
+_FISH = r"-([mv])-[^/]*$"
+"""Little and big fish, the two talkers who have most of the game's dialogue."""
+
+SELECTIONS = (
+    Selection("wesnoth-1.16-music", "*/music/*.ogg", "GPL-2+", Kind.MUSIC),
+    Selection("hedgewars-data", "*/Data/Music/*.ogg", "GPL-2", Kind.MUSIC),
+    Selection("singularity-music", "*/music/*.ogg", "CC BY-SA 3.0", Kind.MUSIC),
+    Selection("freeorion-data", "*/data/sound/*.ogg", "CC BY-SA 3.0", Kind.MUSIC, shortest_s=30.0),
+    Selection("lincity-ng-data", "*/music/*.ogg", "GPL-2+", Kind.MUSIC),
+    Selection("fillets-ng-data", "*/music/*.ogg", "GPL-2", Kind.MUSIC),
+    Selection("supertux-data", "*/music/*.ogg", "GPL-2+", Kind.MUSIC),
+    Selection("widelands-data", "*/music/*.ogg", "GPL-2+ / CC BY-SA 3.0", Kind.MUSIC),
+    Selection("extremetuxracer-data", "*/music/*.ogg", "GPL-2+", Kind.MUSIC),
+    Selection("warmux-data", "*/music/*.ogg", "GPL-2+", Kind.MUSIC),
+    Selection("xmoto-data", "*/Musics/*.ogg", "GPL-2+", Kind.MUSIC),
+    Selection("pushover-data", "*/themes/*.ogg", "GPL-3+", Kind.MUSIC),
+    Selection(
+        "lomiri-sounds",
+        "*/ringtones/*.ogg",
+        "CC BY-SA 3.0 / CC BY 3.0 / CC BY 4.0 / CC0 1.0 per file",
+        Kind.MUSIC,
+    ),
+    Selection("fretsonfire-songs-muldjord", "*/song.ogg", "CC BY-SA 3.0", Kind.MUSIC),
+    Selection("fretsonfire-songs-muldjord", "*/guitar.ogg", "CC BY-SA 3.0", Kind.MUSIC),
+    Selection("sonic-pi-samples", "*/samples/loop_*.flac", "CC0 1.0", Kind.MUSIC, shortest_s=1.0),
+    Selection("sonic-pi-samples", "*/samples/ambi_*.flac", "CC0 1.0", Kind.MUSIC, shortest_s=1.0),
+    Selection("lincity-ng-data", "*/sounds/*.wav", "GPL-2+", Kind.NOISE),
+    Selection("widelands-data", "*/data/sound/*.ogg", "GPL-2+", Kind.NOISE),
+    Selection("extremetuxracer-data", "*/sounds/*.wav", "GPL-2+", Kind.NOISE),
+    Selection("minetest-data", "*/sounds/*.ogg", "CC BY-SA 3.0", Kind.NOISE),
+    Selection("warmux-data", "*/sound/default/weapons/*.ogg", "GPL-2+", Kind.NOISE),
+    Selection("bucklespring-data", "*/wav/*.wav", "GPL-2+", Kind.NOISE),
+    Selection("torcs-data", "*/data/sound/*.wav", "GPL-2+", Kind.NOISE),
+    Selection("fillets-ng-data-cs", "*/cs/*.ogg", "GPL-2", Kind.SPEECH, 3, _FISH),
+    Selection("fillets-ng-data-nl", "*/nl/*.ogg", "GPL-2", Kind.SPEECH, 3, _FISH),
+)
+
+
+def main() -> int:
+    """Fills the folder and says what is in it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("out", type=Path, help="folder to fill")
+    out = parser.parse_args().out
+    try:
+        seconds = fill(out, SELECTIONS)
+    except (NeuroampError, OSError) as error:
+        raise SystemExit(str(error)) from None
+    for kind, own in seconds.items():
+        print(f"{kind.value}: {len(own)} files, {sum(own) / 60.0:.0f} minutes")
+    return 0
+
+
+def fill(out: Path, selections: Sequence[Selection]) -> dict[Kind, list[float]]:
+    """Writes the files of the selections and the manifest; the files' durations, s, by kind.
+
+    Raises:
+        NeuroampError: a package is neither there nor can it be downloaded, or it is damaged.
+    """
+    packages = out / "packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    seconds: dict[Kind, list[float]] = {kind: [] for kind in LONGEST_SECONDS}
+    with (out / "MANIFEST.csv").open("w", newline="", encoding="utf-8") as file:
+        manifest = csv.DictWriter(file, COLUMNS)
+        manifest.writeheader()
+        for name in dict.fromkeys(selection.package for selection in selections):
+            with tempfile.TemporaryDirectory() as folder:
+                unpacked = Path(folder)
+                _command("dpkg-deb", "--extract", str(_package(name, packages)), folder)
+                for selection in (each for each in selections if each.package == name):
+                    for row, duration_s in _convert(selection, unpacked, out):
+                        manifest.writerow(row)
+                        seconds[selection.kind].append(duration_s)
+    return seconds
+
+
+def _package(name: str, folder: Path) -> Path:
+    """The package's file, downloaded if it is not there."""
+    if not any(folder.glob(f"{name}_*.deb")):
+        _command("apt-get", "download", "-qq", name, folder=folder)
+    return max(folder.glob(f"{name}_*.deb"))
+
+
+def _command(*words: str, folder: Path | None = None) -> None:
+    try:
+        subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise NeuroampError(
+            f"{words[0]} is not installed but unpacks the recordings; run this on Debian or Ubuntu."
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise NeuroampError(
+            f"`{' '.join(words)}` failed ({error.stderr.strip()}); look to the network and the "
+            "packages, and start again: what is there is kept."
+        ) from None
+
+
+def _convert(
+    selection: Selection, unpacked: Path, out: Path
+) -> Iterator[tuple[dict[str, str], float]]:
+    paths = sorted(path for path in unpacked.rglob("*") if path.is_file() and not path.is_symlink())
+    names = {path: path.relative_to(unpacked).as_posix() for path in paths}
+    chosen = [path for path in paths if fnmatch.fnmatchcase(names[path], selection.files)]
+    kind = selection.kind
+    shortest_s = selection.shortest_s or SHORTEST_SECONDS[kind]
+    for path in chosen[:: selection.every]:
+        talker = re.search(selection.speaker, names[path])
+        if talker is None:
+            continue
+        try:
+            samples = read_mono(path)
+        except NeuroampError as error:
+            print(f"left out: {error}")
+            continue
+        if samples.size < shortest_s * SAMPLE_RATE_HZ or not np.any(samples):
+            continue
+        longest = round(LONGEST_SECONDS[kind] * SAMPLE_RATE_HZ)
+        start = max(samples.size - longest, 0) // 2
+        samples = samples[start : start + longest]
+        short = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names[path].split("/")[-3:]))
+        target = Path(kind.value) / selection.package / f"{short}.flac"
+        (out / target).parent.mkdir(parents=True, exist_ok=True)
+        peak = max(float(np.abs(samples).max()), 1.0)
+        soundfile.write(out / target, samples / peak, SAMPLE_RATE_HZ, subtype="PCM_16")
+        row = {
+            "path": target.as_posix(),
+            "source": selection.package,
+            "licence": selection.licence,
+            "speaker": f"{selection.package}-{talker[1]}" if selection.speaker else "",
+            "split": "train",
+            "kind": kind.value,
+            "type": re.sub(r"[\d.\-_]+$", "", path.stem) if kind is Kind.NOISE else "",
+        }
+        yield row, samples.size / SAMPLE_RATE_HZ
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

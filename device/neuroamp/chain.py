@@ -19,7 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from neuroamp.audiogram import Ear
 from neuroamp.engines.base import Engine
 from neuroamp.errors import NeuroampError
-from neuroamp.features import BandGains, Features, Magnitudes, audiogram_input
+from neuroamp.features import (
+    BAND_LEVEL_CENTRE_DB_SPL,
+    BAND_LEVEL_SPAN_DB,
+    BandGains,
+    Features,
+    Magnitudes,
+    audiogram_input,
+)
 from neuroamp.fitting import Fitting
 from neuroamp.limiter import Limiter, ceiling_pa
 from neuroamp.profile import Profile
@@ -38,6 +45,14 @@ GAIN_SLOPE_DB = 12.0
 
 MISSED_DECAY_S = 0.1
 """Time constant with which the net's last gains fade to the prescription's own, when it misses."""
+
+NOISE_S = 1.25
+"""Time constant of the mean of the band gains that the net asks for."""
+
+NOISE_RANGE_DB = (-1.1, -3.5)
+"""Where that mean is above the first, there is no noise to speak of, and what the net asks for is
+left undone; below the second all of it is done, in between a share. So speech in quiet and music
+keep the prescription's gains, which the net's guesses would only blur."""
 
 NET_GAIN_RANGE_DB = (-100.0, 80.0)
 """Range of the gain that a 'log-magnitude' output may ask for: |Y| / |X| in dB."""
@@ -92,7 +107,9 @@ class EarChain:
         self.ear = fitting.ear if ear is None else ear
         self._engine = engine
         self._features = Features(profile)
-        self._decode = (BandGains if profile.output == "band-gain" else Magnitudes)(profile)
+        self._band_gains = BandGains(profile) if profile.output == "band-gain" else None
+        self._magnitudes = Magnitudes(profile)
+        self._noise_reach = 1.0 - float(np.exp(-profile.step_seconds / NOISE_S))
         self._decay = float(np.exp(-profile.step_seconds / MISSED_DECAY_S))
         self._times = StageTimes()
         _check_ear(self.ear, fitting)
@@ -114,6 +131,7 @@ class EarChain:
         self._incoming = np.zeros(profile.hop)
         self._outgoing = np.zeros(profile.hop)
         self._net_db = np.zeros(profile.bins)
+        self._noise_weight = self._noise_asked_db = 0.0
         self._gain_db = np.zeros(profile.bins)
         self._gain = np.ones(profile.bins)
         if self._engine is not None:
@@ -143,6 +161,15 @@ class EarChain:
     def insertion_gain_db(self) -> Floats:
         """Gain of the last step, dB per bin, shape [bins]; 0 dB before the first."""
         return self._gain_db.copy()
+
+    @property
+    def net_share(self) -> float:
+        """How much of the band gains that the net asks for is done, 0 to 1: see NOISE_RANGE_DB."""
+        if self._noise_weight == 0.0:
+            return 1.0
+        none_db, sure_db = NOISE_RANGE_DB
+        mean_db = self._noise_asked_db / self._noise_weight
+        return float(np.clip((none_db - mean_db) / (none_db - sure_db), 0.0, 1.0))
 
     def time_stages(self, deadline_s: float | None = None) -> None:
         """Times every stage from now on; a frame above `deadline_s` is a miss (default: a hop)."""
@@ -206,14 +233,14 @@ class EarChain:
         strength = self._fitting.noise_reduction
         # A net that adds to the gains adds to steadied ones; one that replaces them does not hear
         # how they move.
-        adds_to_them = self._engine is not None and self.profile.output == "band-gain"
+        adds_to_them = self._engine is not None and self._band_gains is not None
         prescribed_db = self._wdrc.step(spectrum, strength if adds_to_them else 0.0)
         if self._engine is not None:
             start = self._times.now()
             self._update_net(self._engine, spectrum, prescribed_db)
             self._times.count(Stage.NET, start)
-        gain_db = prescribed_db + strength * self._net_db
-        if self.profile.output == "band-gain" and self._hops > 0:
+        gain_db = prescribed_db + strength * self.net_share * self._net_db
+        if self._band_gains is not None and self._hops > 0:
             previous_db = self._gain_db
             gain_db = np.clip(gain_db, previous_db - GAIN_SLOPE_DB, previous_db + GAIN_SLOPE_DB)
         self._gain_db = gain_db
@@ -230,15 +257,24 @@ class EarChain:
             self._net_db = self._net_db * self._decay
             if output is not None:
                 engine.reset()
-        elif self.profile.output == "band-gain":
-            self._net_db = self._decode(output)
+        elif self._band_gains is not None:
+            self._net_db = self._band_gains(output)
+            self._hear_noise(features, self._band_gains.in_bands(output))
         else:
-            wanted = np.maximum(self._decode(output), LEAST_MAGNITUDE)
+            wanted = np.maximum(self._magnitudes(output), LEAST_MAGNITUDE)
             heard = np.maximum(np.abs(spectrum), LEAST_MAGNITUDE)
             net_gain_db = np.clip(20.0 * np.log10(wanted / heard), *NET_GAIN_RANGE_DB)
             # Relative to the prescription, so that the strength of the noise reduction blends
             # between the two and a missed step fades to the prescription.
             self._net_db = net_gain_db - prescribed_db
+
+    def _hear_noise(self, features: NDArray[np.float32], asked_db: Floats) -> None:
+        """Takes one more step's band gains into their mean, in which loud bands weigh more."""
+        level_db_spl = BAND_LEVEL_CENTRE_DB_SPL + BAND_LEVEL_SPAN_DB * features.astype(np.float64)
+        loudness = 10.0 ** (level_db_spl / 40.0)
+        self._noise_weight += self._noise_reach * (float(loudness.sum()) - self._noise_weight)
+        asked_db_sum = float(loudness @ asked_db)
+        self._noise_asked_db += self._noise_reach * (asked_db_sum - self._noise_asked_db)
 
 
 def deadline_ns(profile: Profile, deadline_s: float | None) -> int:

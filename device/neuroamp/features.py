@@ -57,10 +57,13 @@ class BandGains:
         self._low, self._span = profile.gain_min_db, profile.gain_max_db - profile.gain_min_db
         self._matrix = band_matrix(profile)
 
+    def in_bands(self, output: ArrayLike) -> Floats:
+        """Gain in dB, shape [..., bands], of net outputs [..., bands]; clamped to the range."""
+        return self._low + self._span * np.clip(np.asarray(output, dtype=np.float64), 0.0, 1.0)
+
     def __call__(self, output: ArrayLike) -> Floats:
-        """Gain in dB, shape [..., bins], of net outputs [..., bands]; clamped to the range."""
-        bounded = np.clip(np.asarray(output, dtype=np.float64), 0.0, 1.0)
-        return (self._low + self._span * bounded) @ self._matrix
+        """The same per bin, shape [..., bins]."""
+        return self.in_bands(output) @ self._matrix
 
 
 class Magnitudes:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from neuroamp.audiogram import Ear
 from neuroamp.bands import CHANNEL_FREQUENCIES_HZ, bin_frequencies_hz
-from neuroamp.chain import GAIN_SLOPE_DB, EarChain
+from neuroamp.chain import GAIN_SLOPE_DB, NOISE_RANGE_DB, NOISE_S, EarChain
 from neuroamp.errors import NeuroampError
 from neuroamp.features import Features, audiogram_input
 from neuroamp.fitting import Fitting
@@ -160,14 +160,65 @@ def test_under_a_net_that_adds_to_them_the_gains_are_steadied_by_its_strength(
         np.testing.assert_allclose(chain.insertion_gain_db, expected, atol=1e-6)
 
 
+NONE_DB, SURE_DB = NOISE_RANGE_DB
+
+
+@pytest.mark.parametrize(
+    ("asked_db", "share"),
+    [
+        (1.0, 0.0),
+        (0.9 * NONE_DB, 0.0),
+        (0.75 * NONE_DB + 0.25 * SURE_DB, 0.25),
+        (0.5 * NONE_DB + 0.5 * SURE_DB, 0.5),
+        (1.1 * SURE_DB, 1.0),
+        (-12.0, 1.0),
+    ],
+)
+def test_where_the_net_finds_next_to_no_noise_the_prescription_stays(
+    asked_db: float, share: float
+) -> None:
+    chain = EarChain(WEAR, NO_GAIN, FakeNet(band_output(asked_db)))
+    chain.process(noise())
+    np.testing.assert_allclose(chain.insertion_gain_db, share * asked_db, atol=1e-4)
+
+
+def test_the_share_follows_the_mean_of_what_was_asked() -> None:
+    """From -8 dB to just above NONE_DB: the mean gets there with its time constant."""
+    little_db = 0.8 * NONE_DB
+    net = FakeNet(band_output(-8.0))
+    chain = EarChain(WEAR, NO_GAIN, net)
+    chain.process(noise(6.0 * NOISE_S))
+    net.output = band_output(little_db)
+    passed_s = 0.0
+    for mean_db, expected_db in ((1.01 * SURE_DB, little_db), (0.99 * NONE_DB, 0.0)):
+        # The mean's way from -8 dB is exponential in time.
+        until_s = NOISE_S * math.log((-8.0 - little_db) / (mean_db - little_db))
+        chain.process(noise(until_s - passed_s))
+        passed_s = until_s
+        np.testing.assert_allclose(chain.insertion_gain_db, expected_db, atol=0.05)
+
+
+@pytest.mark.parametrize(("loud_band_asked", "share"), [(True, 1.0), (False, 0.0)])
+def test_loud_bands_weigh_more_in_that_mean(loud_band_asked: bool, share: float) -> None:
+    """A loud low tone: what is asked around it counts, what is asked for silent bands does not."""
+    tone = 0.1 * np.sin(2.0 * np.pi * 400.0 * np.arange(8000) / 16000)
+    output = band_output(0.0)
+    asked = slice(0, 32) if loud_band_asked else slice(32, 64)
+    output[asked] = band_output(-10.0)[asked]
+    chain = EarChain(WEAR, NO_GAIN, FakeNet(output))
+    chain.process(tone)
+    lowest_db = -10.0 * share
+    np.testing.assert_allclose(chain.insertion_gain_db.min(), lowest_db, atol=1e-4)
+
+
 def test_gains_are_held_between_steps() -> None:
     """With hops of 2 ms and steps of 4 ms, both hops of a step have the same gains."""
-    gains = itertools.cycle([0.0, -6.0, -3.0, -9.0])
+    gains = itertools.cycle([-4.0, -6.0, -5.0, -9.0])
     net = FakeNet(lambda features: band_output(next(gains)))
     sound = noise(0.1)
     out = EarChain(WEAR, NO_GAIN, net).process(sound)
     spectra = stft(WEAR, sound)
-    steps_db = np.tile([0.0, -6.0, -3.0, -9.0], len(spectra))[: len(spectra) // 2 + 1]
+    steps_db = np.tile([-4.0, -6.0, -5.0, -9.0], len(spectra))[: len(spectra) // 2 + 1]
     held_db = np.repeat(steps_db, WEAR.hops_per_step)[: len(spectra)]
     expected = istft(WEAR, spectra * 10.0 ** (held_db[:, None] / 20.0))
     np.testing.assert_allclose(out[WEAR.hop :], expected[: -WEAR.hop], rtol=1e-5, atol=1e-9)

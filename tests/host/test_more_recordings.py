@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from more_recordings import SELECTIONS, Selection, fill
 from neuroamp.errors import NeuroampError
 from neuroamp_host.corpora.corpus import Kind
 from neuroamp_host.corpora.registry import open_corpus
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("dpkg-deb") is None, reason="packages are unpacked on Debian and Ubuntu alone"
+)
 
 RATE_HZ = 22050
 SONGS = Selection("songs", "*/music/*.flac", "GPL-2+", Kind.MUSIC)

@@ -15,6 +15,11 @@
 #define GAIN_SLOPE_DB 12.0f
 #define MISSED_DECAY_S 0.1f
 #define NEGLIGIBLE_DB 1e-6f
+#define NOISE_S 1.25f
+#define NOISE_NONE_DB (-1.1f)
+#define NOISE_SURE_DB (-3.5f)
+/* log2 of 10^(level / 40 dB), the fourth root of the power, for a feature: 30 dB each. */
+#define NOISE_WEIGHT_LOG2 2.491446071f
 #define VOLUME_DB_PER_S 200.0f
 
 const char *neuroamp_status_text(neuroamp_status status) {
@@ -57,6 +62,7 @@ static void layout(neuroamp *chain, na_arena *arena) {
     chain->incoming = na_take(arena, model->profile.hop, sizeof(float));
     chain->outgoing = na_take(arena, model->profile.hop, sizeof(float));
     chain->features = na_take(arena, model->features, sizeof(float));
+    chain->asked = na_take(arena, model->features, sizeof(float));
     chain->power = na_take(arena, model->bins, sizeof(float));
     chain->prescribed_db = na_take(arena, model->bins, sizeof(float));
     chain->net_db = na_take(arena, model->bins, sizeof(float));
@@ -158,6 +164,7 @@ neuroamp_status neuroamp_init(void *memory, size_t memory_bytes, const void *mod
     made->lstm.kernel = na_find_kernel(fastest, found.layout);
     const float step_s = (float)(found.profile.hop * found.profile.hops_per_step) /
                          (float)found.profile.sample_rate_hz;
+    made->noise_reach = -na_expm1(-step_s / NOISE_S);
     made->missed_decay = 1.0f + na_expm1(-step_s / MISSED_DECAY_S);
     neuroamp_reset(made);
     const neuroamp_status fitted = neuroamp_set_fitting(made, fitting);
@@ -182,6 +189,7 @@ void na_forget_sound(neuroamp *chain) {
     if (model->shape.layers > 0) {
         na_lstm_reset(&chain->lstm);
     }
+    chain->noise_weight = chain->noise_asked_db = 0.0f;
     chain->is_first_step = 1;
     chain->hop_in_step = 0;
     chain->filled = 0;
@@ -202,7 +210,7 @@ static int all_finite(const float *values, size_t count) {
     return 1;
 }
 
-/* The net's output in place of the features; 0 if there is none. */
+/* The net's output, `asked`; 0 if there is none. */
 static int run_net(neuroamp *chain) {
     const na_model *model = &chain->model;
     if (!chain->net_enabled) {
@@ -210,12 +218,34 @@ static int run_net(neuroamp *chain) {
     }
     na_features(model, chain->power, chain->features);
     if (chain->external == NULL) {
-        na_lstm_step(&chain->lstm, chain->features, chain->features);
+        na_lstm_step(&chain->lstm, chain->features, chain->asked);
         return 1;
     }
     return chain->external(chain->external_context, chain->fitting.thresholds_db_hl,
-                           chain->features, chain->features) &&
-           all_finite(chain->features, model->features);
+                           chain->features, chain->asked) &&
+           all_finite(chain->asked, model->features);
+}
+
+/* Takes another step's band gains into their mean over the last second, in which loud bands weigh
+ * more. */
+static void hear_noise(neuroamp *chain) {
+    float weight = 0.0f, asked_db = 0.0f;
+    for (size_t b = 0; b < chain->model.features; b++) {
+        const float loud = na_exp2(NOISE_WEIGHT_LOG2 * chain->features[b]);
+        weight += loud;
+        asked_db += loud * chain->asked[b];
+    }
+    chain->noise_weight += chain->noise_reach * (weight - chain->noise_weight);
+    chain->noise_asked_db += chain->noise_reach * (asked_db - chain->noise_asked_db);
+}
+
+/* How much of what the net asks for is done, 0 to 1. */
+static float noise_share(const neuroamp *chain) {
+    if (chain->noise_weight == 0.0f) {
+        return 1.0f;
+    }
+    const float mean_db = chain->noise_asked_db / chain->noise_weight;
+    return na_clamp((NOISE_NONE_DB - mean_db) / (NOISE_NONE_DB - NOISE_SURE_DB), 0.0f, 1.0f);
 }
 
 /* Updates what the net asks for on top of the fitting's gain, `net_db`. */
@@ -230,13 +260,15 @@ static void step_net(neuroamp *chain) {
         }
         return;
     }
-    na_net_gain_db(model, chain->features, chain->power, chain->net_db);
+    na_net_gain_db(model, chain->asked, chain->power, chain->net_db);
     if (model->profile.features == NA_LOG_MAGNITUDE) {
         /* Relative to the prescription, so that the strength of the noise reduction blends
          * between the two and a missed step fades to the prescription. */
         for (size_t i = 0; i < model->bins; i++) {
             chain->net_db[i] -= chain->prescribed_db[i];
         }
+    } else {
+        hear_noise(chain);
     }
     na_count_time(chain->stats, NEUROAMP_NET, start);
 }
@@ -255,7 +287,8 @@ static void update_gains(neuroamp *chain) {
         step_net(chain);
     }
     const float slope_db = is_gain && !chain->is_first_step ? GAIN_SLOPE_DB : 1e6f;
-    na_next_gains(chain->prescribed_db, chain->net_db, strength, slope_db, chain->gain_db,
+    const float share = is_gain ? noise_share(chain) : 1.0f;
+    na_next_gains(chain->prescribed_db, chain->net_db, strength * share, slope_db, chain->gain_db,
                   chain->gain, model->bins);
     chain->is_first_step = 0;
     chain->counts.steps++;

@@ -33,7 +33,11 @@ struct neuroamp {
     float *incoming;      /* [hop] */
     float *outgoing;      /* [hop] */
     float *power;         /* [bins], Pa^2 */
-    float *features;      /* [model.features]; the net's input, then its output */
+    float noise_reach;    /* share of the way that the two means below go in a step */
+    float noise_weight;   /* of a mean over the last second: the weights' */
+    float noise_asked_db; /* and the weighted gains' that the net asked for */
+    float *features;      /* [model.features], the net's input */
+    float *asked;         /* [model.features], the net's output */
     float *prescribed_db; /* [bins], by the fitting alone */
     float *net_db;        /* [bins], what the net asks for on top */
     float *gain_db;       /* [bins], of the last step */

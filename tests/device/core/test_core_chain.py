@@ -12,7 +12,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from neuroamp.audiogram import Ear
-from neuroamp.chain import EarChain
+from neuroamp.chain import NOISE_RANGE_DB, EarChain
 from neuroamp.core_file import core_file, read_core_weights
 from neuroamp.engines.native import Kernel, NativeChain, NativeEngine, library_path
 from neuroamp.errors import NeuroampError
@@ -100,6 +100,27 @@ def test_chain_with_a_net_equals_the_specification(
     gain_error_db = chain.insertion_gain_db - specified.insertion_gain_db
     assert np.median(np.abs(gain_error_db)) < 0.01
     assert chain.stats == specified.stats
+
+
+def test_the_share_that_is_done_of_a_nets_gains_equals_the_specification(
+    tmp_path: Path, fitting: Fitting
+) -> None:
+    """With a range in whose middle the share is a half, so that an error of the mean shows."""
+    around_db = sum(NOISE_RANGE_DB) / 2.0
+    _, units, widths = NETS["wear"]
+    profile = dataclasses.replace(WEAR, gain_min_db=2.0 * around_db, gain_max_db=0.0)
+    weights = random_weights(1, profile, units, widths)
+    write_core_model(tmp_path / "near.nam", "near", "near", profile, weights)
+    chain = NativeChain(tmp_path / "near.nam", fitting)
+    engine = Reference(
+        NativeEngine(tmp_path / "near.nam").info, quantise(weights, profile.feature_count)
+    )
+    specified = EarChain(profile, fitting, engine)
+    for block in np.array_split(sound(2.0), 20):
+        np.testing.assert_allclose(chain.process(block), specified.process(block), atol=2e-3)
+        gain_error_db = chain.insertion_gain_db - specified.insertion_gain_db
+        assert np.median(np.abs(gain_error_db)) < 0.01
+        assert 0.05 < specified.net_share < 0.95
 
 
 @pytest.mark.parametrize("name", ["wear", "paper", "tiny"])

@@ -32,10 +32,10 @@ def test_the_wear_models_quantised_weights_fit_in_300_kilobytes() -> None:
 
 
 def test_the_wear_models_parity_report_holds_its_promise() -> None:
-    """At least 25 dB against float, as good after ten minutes as in the first, within 1.5 dB.
+    """At least 25 dB against float, as good after ten minutes as before, within 1 dB.
 
-    The first minute has the start from rest, where both agree, so that it is somewhat better than
-    each of the others, which are alike.
+    What is compared with the last minute is the same sound after the same sound: the first minute
+    comes out of silence, where both agree.
     """
     report = json.loads((MODELS / "wear" / "parity.json").read_text())
     rows = {row["file"]: row for row in report["files"]}
@@ -43,7 +43,7 @@ def test_the_wear_models_parity_report_holds_its_promise() -> None:
         assert rows[name]["steps"] >= 150_000
         assert rows[name]["first_minute_db"] >= 25.0
         assert rows[name]["last_minute_db"] >= 25.0
-        assert rows[name]["last_minute_db"] >= rows[name]["first_minute_db"] - 1.5
+        assert rows[name]["last_minute_db"] >= rows[name]["second_pass_db"] - 1.0
 
 
 @pytest.mark.parametrize("name", QUANTISED)

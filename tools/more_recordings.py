@@ -2,7 +2,7 @@
 
     python tools/more_recordings.py ../more
 
-The packages (about 1.7 GB) are downloaded by `apt-get` into OUT/packages, or found there. Each
+The packages (about 1.8 GB) are downloaded by `apt-get` into OUT/packages, or found there. Each
 file becomes 16 kHz mono FLAC, cut to a length, and a row of OUT/MANIFEST.csv with its licence as
 the package's copyright file has it; `neuroamp train CONFIG --data DATA OUT` mixes it with the other
 data. All of it is for the split 'train': none of these packages is a source of ../shared/data's dev
@@ -85,7 +85,12 @@ SELECTIONS = (
     Selection("lincity-ng-data", "*/sounds/*.wav", "GPL-2+", Kind.NOISE),
     Selection("widelands-data", "*/data/sound/*.ogg", "GPL-2+", Kind.NOISE),
     Selection("extremetuxracer-data", "*/sounds/*.wav", "GPL-2+", Kind.NOISE),
-    Selection("minetest-data", "*/sounds/*.ogg", "CC BY-SA 3.0", Kind.NOISE),
+    Selection(
+        "minetest-data",
+        "*/sounds/*.ogg",
+        "CC BY-SA 3.0 / CC BY 3.0 / MIT / CC0 1.0 per file",
+        Kind.NOISE,
+    ),
     Selection("warmux-data", "*/sound/default/weapons/*.ogg", "GPL-2+", Kind.NOISE),
     Selection("bucklespring-data", "*/wav/*.wav", "GPL-2+", Kind.NOISE),
     Selection("torcs-data", "*/data/sound/*.wav", "GPL-2+", Kind.NOISE),

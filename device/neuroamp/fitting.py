@@ -37,7 +37,8 @@ class Fitting:
         knee_db_spl: speech level below which the gain stays constant, dB SPL.
         attack_s, release_s: ANSI S3.22 times of the compressor, seconds.
         mpo_db_spl: maximum power output, dB SPL of a sine, which the limiter keeps.
-        noise_reduction: 0 (the prescription alone) to 1 (steadied gains and all the net asks for).
+        noise_reduction: 0 (the prescription alone) to 1 (steadied gains, and all that the net asks
+            for where it finds noise).
     """
 
     ear: Ear

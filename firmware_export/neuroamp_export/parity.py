@@ -37,8 +37,10 @@ class Parity:
         kilobytes: its size.
         operators: how often each operator occurs; empty where the file has none.
         steps: net steps compared.
-        first_minute_db, last_minute_db: SNR of the chain's sound against the same chain with
-            torch's float net, dB.
+        first_minute_db, second_pass_db, last_minute_db: SNR of the chain's sound against the same
+            chain with torch's float net, dB. The first minute is the only one from rest; the
+            minutes from the recording's second pass and from its last hear the same sound after
+            the same sound, so that what differs between them is drift.
         net_output_db: SNR of the net's output over all steps, dB.
         step_us: median time of one step, microseconds.
     """
@@ -49,6 +51,7 @@ class Parity:
     operators: dict[str, int]
     steps: int
     first_minute_db: float
+    second_pass_db: float
     last_minute_db: float
     net_output_db: float
     step_us: float
@@ -93,11 +96,12 @@ class ParityStream:
         self.features = np.resize(once, (steps, once.shape[1]))
         self.audiogram = audiogram_input(fitting.thresholds_db_hl).astype(np.float32)
         self._minute = min(steps, round(60.0 / profile.step_seconds))
-        # Both minutes begin where the recording does, so that the same sound is compared.
-        self._last = max(0, (steps - self._minute) // len(once) * len(once))
+        # The minutes begin where the recording does, so that the same sound is compared.
+        last = max(0, (steps - self._minute) // len(once) * len(once))
+        self._begins = (0, min(len(once), last), last)
         self._sound = np.resize(sound, self._minute * step)
         self.reference = run_net(net, Stream(self.features, self.audiogram))
-        self._reference_sound = [self._play(self.reference[begin:]) for begin in (0, self._last)]
+        self._reference_sound = [self._play(self.reference[begin:]) for begin in self._begins]
 
     def compare(
         self, path: Path, engine_name: str, operators: dict[str, int]
@@ -110,9 +114,9 @@ class ParityStream:
             began = time.perf_counter()
             outputs[index] = engine.step(row, self.audiogram)
             times[index] = time.perf_counter() - began
-        first, last = (
+        first, second, last = (
             _snr_db(reference, self._play(outputs[begin:]))
-            for begin, reference in zip((0, self._last), self._reference_sound, strict=True)
+            for begin, reference in zip(self._begins, self._reference_sound, strict=True)
         )
         row_of_report = Parity(
             file=path.name,
@@ -121,6 +125,7 @@ class ParityStream:
             operators=operators,
             steps=len(outputs),
             first_minute_db=round(first, 1),
+            second_pass_db=round(second, 1),
             last_minute_db=round(last, 1),
             net_output_db=round(_snr_db(self.reference, outputs), 1),
             step_us=round(1e6 * float(np.median(times)), 1),

@@ -117,15 +117,26 @@ def _streams(profile: Profile, data: Path) -> list[Stream]:
 
 
 def _print(report: dict[str, Any]) -> None:
-    table = Table(title="Output SNR against torch float, dB")
-    for heading in ("file", "engine", "kB", "first minute", "last minute", "net output", "us/step"):
-        table.add_column(heading, justify="left" if heading in ("file", "engine") else "right")
+    table = Table(title="Output SNR against torch float, dB", show_edge=False, pad_edge=False)
+    for heading in (
+        "file",
+        "engine",
+        "kB",
+        "first minute",
+        "second pass",
+        "last minute",
+        "net output",
+        "us/step",
+    ):
+        name = heading in ("file", "engine")
+        table.add_column(heading, justify="left" if name else "right", no_wrap=name)
     for row in report["files"]:
         table.add_row(
             row["file"],
             row["engine"],
             f"{row['kilobytes']:.0f}",
             f"{row['first_minute_db']:.1f}",
+            f"{row['second_pass_db']:.1f}",
             f"{row['last_minute_db']:.1f}",
             f"{row['net_output_db']:.1f}",
             f"{row['step_us']:.1f}",

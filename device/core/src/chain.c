@@ -226,8 +226,7 @@ static int run_net(neuroamp *chain) {
            all_finite(chain->asked, model->features);
 }
 
-/* Takes another step's band gains into their mean over the last second, in which loud bands weigh
- * more. */
+/* Takes another step's band gains into their mean over NOISE_S, in which loud bands weigh more. */
 static void hear_noise(neuroamp *chain) {
     float weight = 0.0f, asked_db = 0.0f;
     for (size_t b = 0; b < chain->model.features; b++) {

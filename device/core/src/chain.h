@@ -30,12 +30,12 @@ struct neuroamp {
     uint32_t hop_in_step; /* hops since the last step */
     uint32_t filled;      /* samples of the next hop that have come */
     float missed_decay;   /* factor on the net's gains at a missed step */
+    float noise_reach;    /* share of the way that the two means below go in a step */
+    float noise_weight;   /* of a mean over 1.25 s: the weights' */
+    float noise_asked_db; /* and the weighted gains' that the net asked for */
     float *incoming;      /* [hop] */
     float *outgoing;      /* [hop] */
     float *power;         /* [bins], Pa^2 */
-    float noise_reach;    /* share of the way that the two means below go in a step */
-    float noise_weight;   /* of a mean over the last second: the weights' */
-    float noise_asked_db; /* and the weighted gains' that the net asked for */
     float *features;      /* [model.features], the net's input */
     float *asked;         /* [model.features], the net's output */
     float *prescribed_db; /* [bins], by the fitting alone */

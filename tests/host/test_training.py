@@ -292,6 +292,25 @@ def test_a_run_begins_with_another_runs_weights(small_corpus: Path, tmp_path: Pa
         assert torch.allclose(value, after[name], atol=1e-9)
 
 
+def test_a_net_on_top_begins_at_rest_with_the_weights_of_one_that_is_not(
+    small_corpus: Path, tmp_path: Path
+) -> None:
+    small = dataclasses.replace(SMALL, net="paper-lstm", steps=1, dev_every=1, learning_rate=1e-12)
+    first = train(small, small_corpus, tmp_path / "first")
+    on_top = dataclasses.replace(small, net="paper-lstm-on-top", start=str(first))
+    second = train(on_top, small_corpus, tmp_path / "second")
+    third = train(
+        dataclasses.replace(on_top, start=str(second), learning_rate=1e-3, steps=2),
+        small_corpus,
+        tmp_path / "third",
+    )
+    before, after, later = (checkpoint.load(path)["state_dict"] for path in (first, second, third))
+    for name, value in before.items():
+        expected = torch.zeros_like(value) if name.startswith("output_layer.") else value
+        assert torch.allclose(after[name], expected, atol=1e-9), name
+    assert later["output_layer.weight"].abs().max() > 1e-5
+
+
 def test_two_processes_train_the_net_that_one_does(small_corpus: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     lines = [

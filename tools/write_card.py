@@ -55,6 +55,10 @@ WHAT = {
         for name in published.ARCHITECTURES
         for size, ending in (("optimised", ""), ("basic", "-basic"))
     },
+    "paper-transformer": (
+        _FIDELITY.format("optimised Transformer") + " Its output is added to the log-magnitudes "
+        "that it hears (`on_top` in `neuroamp_host/networks/net.py`), which the paper's is not."
+    ),
     "enhancer-lstm": (
         "A speech enhancer for evaluation, no part of the aid: LSTM layers from log-magnitudes to "
         "a mask (after the paper's reference [43]). It makes the condition 'enhanced (LSTM)' and "
@@ -127,6 +131,14 @@ BESIDE = {
             "steadied gains, which lay within 6 dB of the momentary ones on either side",
         )
     ),
+    "paper-transformer": (
+        "on two CPU cores. It is the third of three runs. The first, "
+        "`models/paper-transformer/train-first.toml`, took 7,873 steps "
+        + _ON_A_GPU.format("thirteen", "")
+        + "; the second, `train-second.toml`, began with the first's weights as they were released "
+        "in 8 bits (`tools/checkpoint_of_release.py`) and was ended after 1,800 of its 2,400 "
+        "steps"
+    ),
     **dict.fromkeys(("paper-lstm-basic", "paper-transformer-basic"), _SECOND),
     **dict.fromkeys(("paper-cnn-basic", "paper-crnn-basic", "paper-crnn"), _HALVES),
 }
@@ -135,7 +147,7 @@ BESIDE = {
 RELEASED_LAST = ("wear",)
 """Of these the last step's checkpoint is released, not that of the lowest dev loss."""
 
-FURTHER_DATA = {"wear": " MORE"}
+FURTHER_DATA = {"wear": " MORE", "paper-transformer": " MORE"}
 """Folders beside DATA: MORE is made by tools/more_recordings.py."""
 
 RESULTS = MODELS.parent / "docs" / "results"

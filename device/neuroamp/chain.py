@@ -24,6 +24,7 @@ from neuroamp.features import (
     BAND_LEVEL_SPAN_DB,
     BandGains,
     Features,
+    GainsInBands,
     Magnitudes,
     audiogram_input,
 )
@@ -109,6 +110,8 @@ class EarChain:
         self._features = Features(profile)
         self._band_gains = BandGains(profile) if profile.output == "band-gain" else None
         self._magnitudes = Magnitudes(profile)
+        banded = profile.output == "log-magnitude" and profile.bands > 0
+        self._in_bands = GainsInBands(profile) if banded else None
         self._noise_reach = 1.0 - float(np.exp(-profile.step_seconds / NOISE_S))
         self._decay = float(np.exp(-profile.step_seconds / MISSED_DECAY_S))
         self._times = StageTimes()
@@ -264,6 +267,8 @@ class EarChain:
             wanted = np.maximum(self._magnitudes(output), LEAST_MAGNITUDE)
             heard = np.maximum(np.abs(spectrum), LEAST_MAGNITUDE)
             net_gain_db = np.clip(20.0 * np.log10(wanted / heard), *NET_GAIN_RANGE_DB)
+            if self._in_bands is not None:
+                net_gain_db = self._in_bands(net_gain_db, spectrum)
             # Relative to the prescription, so that the strength of the noise reduction blends
             # between the two and a missed step fades to the prescription.
             self._net_db = net_gain_db - prescribed_db

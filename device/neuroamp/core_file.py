@@ -207,7 +207,7 @@ def _profile_sections(profile: Profile) -> dict[str, bytes]:
         "speech_db_spl": speech_levels_db_spl(65.0) + np.array(TRACKING_EXCESS_DB),
     }
     triangles = {"channel": channel_matrix(profile)}
-    if profile.features == "band-level":
+    if profile.bands:
         triangles["band"] = band_matrix(profile)
     sections = {name: table.astype("<f4").tobytes() for name, table in tables.items()}
     for name, matrix in triangles.items():

@@ -16,7 +16,11 @@ BAND_LEVEL_SPAN_DB = 30.0
 BAND_LEVEL_FLOOR_DB_SPL = -20.0
 BAND_LEVEL_CEILING_DB_SPL = 120.0
 LOG_MAGNITUDE_SPAN = 4.0
+MOST_MAGNITUDE = 1e7
+"""140 dB SPL."""
 AUDIOGRAM_SPAN_DB = 100.0
+LEAST_WEIGHT = 1e-6
+"""Of a bin in the mean of a band's gains; in digital silence it is that of all."""
 
 
 class Features:
@@ -66,6 +70,26 @@ class BandGains:
         return self.in_bands(output) @ self._matrix
 
 
+class GainsInBands:
+    """Gains per bin made smooth: each of the profile's bands has the mean of its bins' gains.
+
+    A net that gives magnitudes copies what it hears bin by bin, not quite exactly; smoothed, its
+    gains keep the fine structure of the sound. A bin weighs in the mean with its magnitude m as a
+    sound pressure in units of 20 micropascals RMS, as m / (1 + m): what nobody hears hardly counts.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self._matrix = band_matrix(profile)
+        self._scale = power_scale(profile) / profile.level_reference_pa**2
+
+    def __call__(self, gain_db: ArrayLike, spectrum: NDArray[np.complex128]) -> Floats:
+        """Gains in dB [..., bins] of such, and of the spectrum that they are for [..., bins]."""
+        magnitude = np.sqrt((spectrum.real**2 + spectrum.imag**2) * self._scale)
+        weight = magnitude / (1.0 + magnitude) + LEAST_WEIGHT
+        weighted = (weight * np.asarray(gain_db, dtype=np.float64)) @ self._matrix.T
+        return weighted / (weight @ self._matrix.T) @ self._matrix
+
+
 class Magnitudes:
     """A 'log-magnitude' output to magnitudes |Y| per bin, in the units of the spectrum."""
 
@@ -74,6 +98,6 @@ class Magnitudes:
 
     def __call__(self, output: ArrayLike) -> Floats:
         """Magnitudes [..., bins] of net outputs [..., bins]; at most 140 dB SPL a bin."""
-        most = np.log(1e7) / LOG_MAGNITUDE_SPAN
+        most = np.log(MOST_MAGNITUDE) / LOG_MAGNITUDE_SPAN
         bounded = np.clip(np.asarray(output, dtype=np.float64), 0.0, most)
         return np.expm1(LOG_MAGNITUDE_SPAN * bounded) / self._scale

@@ -1,8 +1,8 @@
 """What a net and its host agree on: rate, windows, hop, bands, features, output, level reference.
 
 A profile is data inside every exported model file, so that a model file alone is enough to run.
-Two come with the project: `PAPER` (the published method, 32 ms, for research) and `WEAR`
-(4 ms, for wearing).
+Three come with the project: `PAPER` (the published method, 32 ms, for research), `PAPER_BANDS` (the
+same, its gains smooth across frequency) and `WEAR` (4 ms, for wearing).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Profile:
         hops_per_step: audio hops between two net steps; the gains are held in between.
         features: 'band-level' (per band, dB SPL, scaled) or 'log-magnitude' (per bin).
         output: 'band-gain' (dB on top of the prescription, per band) or 'log-magnitude'.
-        bands: number of net bands on an ERB-rate scale (0 where features are per bin).
+        bands: number of bands on an ERB-rate scale: of the net's features and output, or, where
+            those are per bin, of the gains that are made of them; 0 for a gain of each bin.
         gain_min_db, gain_max_db: range of a 'band-gain' output, dB.
         level_reference_pa: the sound pressure, pascals, that means 0 dB.
     """
@@ -131,7 +132,7 @@ class Profile:
             and self.features in ("band-level", "log-magnitude")
             and self.output in ("band-gain", "log-magnitude")
             and (self.features == "band-level") == (self.output == "band-gain")
-            and (4 <= self.bands <= self.bins if self.features == "band-level" else self.bands == 0)
+            and self._has_bands()
             and -60.0 <= self.gain_min_db <= 0.0 <= self.gain_max_db <= 20.0
             and 1e-6 <= self.level_reference_pa <= 1.0
         )
@@ -140,6 +141,11 @@ class Profile:
                 f"the profile {self.name!r} has numbers that contradict each other "
                 f"({self.to_json()}); export the model again from a profile of this project."
             )
+
+    def _has_bands(self) -> bool:
+        if self.features == "band-level":
+            return 4 <= self.bands <= self.bins
+        return self.bands == 0 or 4 <= self.bands <= self.bins // 2
 
 
 PAPER = Profile(
@@ -158,6 +164,9 @@ PAPER = Profile(
 )
 """The paper's method (IV-B): 512-point STFT, 32 ms Hamming window, 16 ms hop; 32 ms of delay."""
 
+PAPER_BANDS = dataclasses.replace(PAPER, name="paper-bands", bands=64)
+"""The same, the net's gains made smooth across frequency: see `features.GainsInBands`."""
+
 WEAR = Profile(
     name="wear",
     sample_rate_hz=16000,
@@ -174,4 +183,4 @@ WEAR = Profile(
 )
 """The wearable scheme: 32 ms asymmetric analysis, 4 ms synthesis window, 4 ms of delay."""
 
-PROFILES = {profile.name: profile for profile in (PAPER, WEAR)}
+PROFILES = {profile.name: profile for profile in (PAPER, PAPER_BANDS, WEAR)}

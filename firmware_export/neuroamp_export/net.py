@@ -31,11 +31,6 @@ class StreamingNet(Protocol):
         ...
 
     @property
-    def on_top(self) -> bool:
-        """Whether the last layer's output is added to the spectral input."""
-        ...
-
-    @property
     def state_shapes(self) -> dict[str, tuple[int, int]]:
         """Names and shapes, (1, width), of the states, in the order in which `step` takes them;
         in a net of LSTM layers `hidden0`, `cell0`, `hidden1`, ..."""
@@ -92,8 +87,6 @@ class RecurrentWeights:
 
 def is_lstm_stack(net: StreamingNet) -> bool:
     """Whether the net is made of LSTM layers between two dense ones, and of nothing else."""
-    if net.on_top:
-        return False
     dense = {
         f"{layer}_layer.{part}" for layer in ("audiogram", "output") for part in ("weight", "bias")
     }

@@ -19,12 +19,12 @@ from neuroamp.features import Features, audiogram_input
 from neuroamp.fitting import Fitting
 from neuroamp.limiter import ceiling_pa
 from neuroamp.model_file import ModelInfo
-from neuroamp.profile import PAPER, WEAR, Profile
+from neuroamp.profile import PAPER, PAPER_BANDS, WEAR, Profile
 from neuroamp.transform import istft, stft
 from neuroamp.wdrc import Wdrc
 from numpy.typing import NDArray
 
-PROFILES = [WEAR, PAPER]
+PROFILES = [WEAR, PAPER, PAPER_BANDS]
 NO_GAIN = Fitting(
     ear=Ear.LEFT,
     thresholds_db_hl=(35.0, 35.0, 40.0, 50.0, 60.0, 65.0),

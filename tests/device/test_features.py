@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from neuroamp.bands import band_frequencies_hz
-from neuroamp.features import BandGains, Features, Magnitudes, audiogram_input
-from neuroamp.profile import PAPER, WEAR
+from neuroamp.bands import band_frequencies_hz, band_matrix, channel_matrix
+from neuroamp.features import BandGains, Features, GainsInBands, Magnitudes, audiogram_input
+from neuroamp.profile import PAPER, PAPER_BANDS, WEAR
 from neuroamp.transform import power_scale, stft
 from neuroamp.units import pascal_from_db_spl
 
@@ -75,6 +75,34 @@ def test_no_output_asks_for_more_than_its_range(output: np.ndarray) -> None:
     level_pa = Magnitudes(PAPER)(output) * np.sqrt(power_scale(PAPER))
     assert (level_pa >= 0.0).all()
     assert (level_pa <= pascal_from_db_spl(140.0) * (1.0 + 1e-9)).all()
+
+
+def test_smooth_gains_stay_as_they_are_and_errors_of_bins_go() -> None:
+    """A compressor's gains, linear between a few frequencies, are smooth already."""
+    rng = np.random.default_rng(3)
+    spectrum = stft(PAPER_BANDS, rng.normal(0.0, 0.1, 4000))[-1]
+    smooth = GainsInBands(PAPER_BANDS)
+    gain_db = rng.uniform(0.0, 40.0, 11) @ channel_matrix(PAPER_BANDS)
+    steps_db = np.abs(np.diff(gain_db)).max()
+    np.testing.assert_allclose(smooth(gain_db, spectrum), gain_db, atol=2.0 * steps_db)
+    np.testing.assert_allclose(smooth(np.full(257, 7.0), spectrum), 7.0, atol=1e-9)
+    error_db = smooth(gain_db + rng.normal(0.0, 3.0, 257), spectrum) - smooth(gain_db, spectrum)
+    # Single bins are bands of their own below 500 Hz, so that some of the error stays.
+    assert error_db[64:].std() < 1.5
+
+
+def test_inaudible_bins_hardly_count_in_a_bands_gain() -> None:
+    centre = int(np.argmax(band_matrix(PAPER_BANDS)[50]))
+    scale = np.sqrt(power_scale(PAPER_BANDS)) / PAPER_BANDS.level_reference_pa
+    spectrum = (1e-4 / scale).astype(complex)
+    spectrum[centre] = 100.0 / scale[centre]
+    gain_db = np.full(257, -60.0)
+    gain_db[centre] = 20.0
+    smoothed = GainsInBands(PAPER_BANDS)(gain_db, spectrum)
+    assert smoothed[centre] == pytest.approx(20.0, abs=0.1)
+    silent = GainsInBands(PAPER_BANDS)(gain_db, np.zeros(257, complex))
+    assert np.isfinite(silent).all()
+    assert silent[centre] < 0.0
 
 
 def test_audiogram_input_is_a_hundredth_of_db_hl() -> None:

@@ -31,7 +31,7 @@ def test_the_papers_nets_have_its_number_of_parameters_within_a_percent(
         "paper-transformer-basic": 499_884,
         "paper-transformer": 2_456_398,
     }
-    expected = published[name.removesuffix("-on-top")]
+    expected = published[name.removesuffix("-bands")]
     count = parameter_count(build(name, causal))
     assert count == pytest.approx(expected, rel=0.01)
     if causal and "lstm" in name:
@@ -108,34 +108,10 @@ def stepped(net: Net, features: torch.Tensor, audiogram: torch.Tensor) -> torch.
     return torch.stack(outputs)
 
 
-def awake(name: str, causal: bool = True) -> Net:
-    """A fresh net whose last layer does something from the start."""
-    net = build(name, causal).eval()
-    if net.on_top:
-        torch.nn.init.normal_(net.output_layer.weight, std=0.1)
-    return net
-
-
-@pytest.mark.parametrize("name", ["paper-lstm-on-top", "paper-transformer-on-top"])
-def test_a_net_on_top_of_what_it_hears_adds_what_the_other_gives(name: str) -> None:
-    torch.manual_seed(2)
-    net, other = awake(name), build(name.removesuffix("-on-top")).eval()
-    other.load_state_dict(net.state_dict())
-    features, audiogram = heard_by(net, 1, 8)
-    with torch.no_grad():
-        whole, added = net(features, audiogram), other(features, audiogram)
-        assert (added > 0.01).float().mean() > 0.25
-        # Where the other's ReLU leaves something it is the last layer's own output.
-        there = added > 0.0
-        torch.testing.assert_close(whole[there], (features + added)[there].clamp(min=0.0))
-        net.start_at_rest()
-        assert torch.equal(net(features, audiogram), features.clamp(min=0.0))
-
-
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_steps_equal_the_whole_sequence_longer_than_any_context(name: str) -> None:
     torch.manual_seed(3)
-    net = awake(name)
+    net = build(name).eval()
     features, audiogram = heard_by(net, 1, LONGER_THAN_THE_CONTEXT)
     with torch.no_grad():
         whole = net(features, audiogram)[0]
@@ -148,7 +124,7 @@ def test_steps_equal_the_whole_sequence_longer_than_any_context(name: str) -> No
 @settings(max_examples=5, deadline=None)
 def test_the_future_does_not_change_the_past(name: str, present: int, seed: int) -> None:
     torch.manual_seed(seed)
-    net = awake(name)
+    net = build(name).eval()
     features, audiogram = heard_by(net, 1, 20)
     changed = features.clone()
     changed[:, present + 1 :] += 1.0
@@ -162,7 +138,7 @@ def test_the_future_does_not_change_the_past(name: str, present: int, seed: int)
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_net_that_is_not_causal_hears_the_future_and_cannot_step(name: str) -> None:
     torch.manual_seed(4)
-    net = awake(name, causal=False)
+    net = build(name, causal=False).eval()
     features, audiogram = heard_by(net, 1, 12)
     changed = features.clone()
     changed[:, 6:] += 1.0
@@ -189,7 +165,7 @@ def test_the_signals_of_a_batch_do_not_touch(name: str, causal: bool) -> None:
     if not causal and not NETS[name].can_hear_the_future:
         pytest.skip("this net is always causal")
     torch.manual_seed(6)
-    net = awake(name, causal)
+    net = build(name, causal).eval()
     features, audiogram = heard_by(net, 3, 10)
     with torch.no_grad():
         together = net(features, audiogram)
@@ -201,7 +177,7 @@ def test_the_signals_of_a_batch_do_not_touch(name: str, causal: bool) -> None:
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_every_output_hears_the_listener(name: str) -> None:
     torch.manual_seed(7)
-    net = awake(name)
+    net = build(name).eval()
     features, audiogram = heard_by(net, 1, 4)
     with torch.no_grad():
         difference = (net(features, audiogram) - net(features, audiogram + 0.3))[0].abs()

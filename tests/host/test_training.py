@@ -13,7 +13,9 @@ import soundfile
 import torch
 from neuroamp.audiogram import BISGAARD, Ear
 from neuroamp.errors import NeuroampError
-from neuroamp.profile import PAPER, WEAR
+from neuroamp.features import Features, Magnitudes
+from neuroamp.features import GainsInBands as SmoothedOnDevice
+from neuroamp.profile import PAPER, PAPER_BANDS, WEAR
 from neuroamp.transform import stft
 from neuroamp.wdrc import Wdrc
 from neuroamp_host.cli import main
@@ -25,6 +27,7 @@ from neuroamp_host.training import checkpoint
 from neuroamp_host.training.config import TrainingConfig, load_config
 from neuroamp_host.training.examples import Batch, make_batch, prefetch, sample_listener
 from neuroamp_host.training.loop import _draw, _keep_config, train
+from neuroamp_host.training.objectives import GainsInBands, MagnitudeObjective, objective_for
 from neuroamp_host.training.quantised import quantised_weights
 from neuroamp_host.training.team import Team
 
@@ -130,6 +133,24 @@ def test_a_folder_with_a_run_of_another_config_is_refused(tmp_path: Path) -> Non
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(NeuroampError, match="another config"):
         train(TINY, DATA, tmp_path)
+
+
+def test_a_net_with_bands_is_trained_for_the_gains_that_the_device_makes_of_its_output() -> None:
+    rng = np.random.default_rng(5)
+    spectra = stft(PAPER_BANDS, rng.normal(0.0, 0.05, 6000))
+    features = Features(PAPER_BANDS)(spectra)
+    output = features + rng.normal(0.0, 0.1, features.shape)
+    found = GainsInBands(PAPER_BANDS)(
+        torch.from_numpy(output[None]).float(), torch.from_numpy(features[None]).float()
+    )[0]
+    heard, wanted = np.abs(spectra), Magnitudes(PAPER_BANDS)(output)
+    gain_db = 20.0 * np.log10(np.maximum(wanted, 1e-12) / heard)
+    smooth_db = SmoothedOnDevice(PAPER_BANDS)(gain_db, spectra)
+    expected = Features(PAPER_BANDS)(spectra * 10.0 ** (smooth_db / 20.0))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
+    objective = objective_for(build("paper-lstm-bands"), TINY)
+    assert isinstance(objective, MagnitudeObjective)
+    assert objective.in_bands is not None
 
 
 def test_the_target_of_denoising_is_the_clean_signals_amplification() -> None:
@@ -290,25 +311,6 @@ def test_a_run_begins_with_another_runs_weights(small_corpus: Path, tmp_path: Pa
     before, after = (checkpoint.load(path)["state_dict"] for path in (first, second))
     for name, value in before.items():
         assert torch.allclose(value, after[name], atol=1e-9)
-
-
-def test_a_net_on_top_begins_at_rest_with_the_weights_of_one_that_is_not(
-    small_corpus: Path, tmp_path: Path
-) -> None:
-    small = dataclasses.replace(SMALL, net="paper-lstm", steps=1, dev_every=1, learning_rate=1e-12)
-    first = train(small, small_corpus, tmp_path / "first")
-    on_top = dataclasses.replace(small, net="paper-lstm-on-top", start=str(first))
-    second = train(on_top, small_corpus, tmp_path / "second")
-    third = train(
-        dataclasses.replace(on_top, start=str(second), learning_rate=1e-3, steps=2),
-        small_corpus,
-        tmp_path / "third",
-    )
-    before, after, later = (checkpoint.load(path)["state_dict"] for path in (first, second, third))
-    for name, value in before.items():
-        expected = torch.zeros_like(value) if name.startswith("output_layer.") else value
-        assert torch.allclose(after[name], expected, atol=1e-9), name
-    assert later["output_layer.weight"].abs().max() > 1e-5
 
 
 def test_two_processes_train_the_net_that_one_does(small_corpus: Path, tmp_path: Path) -> None:

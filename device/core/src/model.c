@@ -204,7 +204,7 @@ static void read_profile(file *f, na_model *model) {
         require(f, p.bands >= 4 && p.bands <= model->bins);
         model->features = p.bands;
     } else {
-        require(f, p.bands == 0);
+        require(f, p.bands == 0 || (p.bands >= 4 && p.bands <= model->bins / 2));
         model->features = model->bins;
     }
 }
@@ -220,7 +220,7 @@ static void read_tables(file *f, na_model *model) {
     model->power_scale = floats(f, SECTION_POWER_SCALE, model->bins, 1e-12f, 1.0f);
     model->channels = triangles(f, SECTION_CHANNEL_INDEX, model->bins, NEUROAMP_CHANNELS);
     model->speech_db_spl = floats(f, SECTION_SPEECH, NEUROAMP_CHANNELS, -200.0f, 200.0f);
-    if (p->features == NA_BAND_LEVEL) {
+    if (p->bands > 0) {
         model->bands = triangles(f, SECTION_BAND_INDEX, model->bins, p->bands);
     }
 }

@@ -50,7 +50,7 @@ typedef struct na_profile {
     uint32_t synthesis_length;
     uint32_t hops_per_step;
     uint32_t features; /* na_feature_kind */
-    uint32_t bands;    /* 0 for NA_LOG_MAGNITUDE */
+    uint32_t bands;    /* of the net, or with NA_LOG_MAGNITUDE of its gains: 0 for one a bin */
     float gain_min_db;
     float gain_max_db;
     float level_reference_pa;
@@ -94,7 +94,7 @@ typedef struct na_model {
     const float *cosine;           /* [3/4 frame_length] */
     const float *sine;
     const float *power_scale;      /* [bins]: |X|^2 to mean square pressure */
-    na_triangles bands;            /* the net's */
+    na_triangles bands;            /* the net's, or of its gains; none where these are a bin's */
     na_triangles channels;         /* the compressor's */
     const float *speech_db_spl;    /* [channels]: tracked level of speech at 65 dB SPL */
     const int16_t *sigmoid;        /* [NA_ACTIVATION_POINTS], Q15 */

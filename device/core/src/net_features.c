@@ -12,6 +12,7 @@
 #define LEAST_MAGNITUDE 1e-12f
 #define NET_GAIN_MIN_DB (-100.0f)
 #define NET_GAIN_MAX_DB 80.0f
+#define LEAST_WEIGHT 1e-6f
 #define SMALLEST_POWER 1.17549435e-38f
 
 void na_features(const na_model *model, const float *power, float *features) {
@@ -57,10 +58,40 @@ static void from_log_magnitudes(const na_model *model, const float *output, cons
     }
 }
 
+/* Makes gains per bin smooth, in place: each band has its bins' mean, in which audible ones count.
+ * `scratch` is [2 bands]. */
+static void smooth_in_bands(const na_model *model, const float *power, float *scratch,
+                            float *gain_db) {
+    const na_triangles *t = &model->bands;
+    const float reference = model->profile.level_reference_pa;
+    const float per_reference = 1.0f / (reference * reference);
+    float *weights = scratch, *gains = scratch + t->bands;
+    for (size_t b = 0; b < t->bands; b++) {
+        weights[b] = gains[b] = 0.0f;
+    }
+    for (size_t i = 0; i < model->bins; i++) {
+        const float magnitude = na_sqrt(power[i] * per_reference);
+        const float weight = magnitude / (1.0f + magnitude) + LEAST_WEIGHT;
+        const size_t band = t->index[i];
+        const float upper = weight * t->upper[i];
+        weights[band] += weight - upper;
+        weights[band + 1] += upper;
+        gains[band] += (weight - upper) * gain_db[i];
+        gains[band + 1] += upper * gain_db[i];
+    }
+    for (size_t b = 0; b < t->bands; b++) {
+        gains[b] /= weights[b];
+    }
+    na_to_bins(t, model->bins, gains, gain_db);
+}
+
 void na_net_gain_db(const na_model *model, float *output, const float *power, float *gain_db) {
     if (model->profile.features == NA_BAND_LEVEL) {
         from_band_gains(model, output, gain_db);
     } else {
         from_log_magnitudes(model, output, power, gain_db);
+        if (model->bands.bands > 0) {
+            smooth_in_bands(model, power, output, gain_db);
+        }
     }
 }

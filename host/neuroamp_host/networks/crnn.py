@@ -29,10 +29,8 @@ class CrnnShape:
 class CrnnNet(Net):
     """Convolutions, then LSTM layers; where it is not causal, these run both ways."""
 
-    def __init__(
-        self, profile: Profile, shape: CrnnShape, causal: bool = True, on_top: bool = False
-    ) -> None:
-        super().__init__(profile, causal, on_top)
+    def __init__(self, profile: Profile, shape: CrnnShape, causal: bool = True) -> None:
+        super().__init__(profile, causal)
         self.convolutions = ConvStack(profile.feature_count, shape.convolutions, causal)
         self.recurrent = LstmStack(
             self.convolutions.output_width,
@@ -40,8 +38,6 @@ class CrnnNet(Net):
             two_way=not causal,
         )
         self.output_layer = nn.Linear(self.recurrent.output_width, profile.feature_count)
-        if on_top:
-            self.start_at_rest()
 
     def _state_widths(self) -> dict[str, int]:
         return self.convolutions.state_widths | self.recurrent.state_widths
@@ -49,11 +45,11 @@ class CrnnNet(Net):
     def forward(self, features: Tensor, audiogram: Tensor) -> Tensor:
         """See `Net.forward`."""
         latents = self.convolutions(features, audiogram)
-        return self._leave(self.output_layer(self.recurrent(latents)), features)
+        return self._bound(self.output_layer(self.recurrent(latents)))
 
     def step(self, features: Tensor, audiogram: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """See `Net.step`; the states are `past0`, ..., then `hidden0`, `cell0`, ..."""
         split = len(self.convolutions.state_widths)
         latent, past = self.convolutions.step(features, audiogram, states[:split])
         value, recurrent = self.recurrent.step(latent, states[split:])
-        return (self._leave(self.output_layer(value), features), *past, *recurrent)
+        return (self._bound(self.output_layer(value)), *past, *recurrent)

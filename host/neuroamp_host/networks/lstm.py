@@ -36,10 +36,8 @@ class LstmShape:
 class LstmNet(Net):
     """LSTM layers between two dense ones. Where it is not causal, each layer runs both ways."""
 
-    def __init__(
-        self, profile: Profile, shape: LstmShape, causal: bool = True, on_top: bool = False
-    ) -> None:
-        super().__init__(profile, causal, on_top)
+    def __init__(self, profile: Profile, shape: LstmShape, causal: bool = True) -> None:
+        super().__init__(profile, causal)
         self.shape = shape
         features = profile.feature_count
         self.audiogram_layer = nn.Linear(AUDIOGRAM_POINTS, shape.audiogram_units)
@@ -54,8 +52,6 @@ class LstmNet(Net):
             rest = -profile.gain_min_db / (profile.gain_max_db - profile.gain_min_db)
             nn.init.constant_(self.output_layer.bias, float(torch.logit(torch.tensor(rest))))
             self.output_layer.weight.data.mul_(0.1)
-        if on_top:
-            self.start_at_rest()
 
     def _state_widths(self) -> dict[str, int]:
         return self.layers.state_widths
@@ -64,10 +60,10 @@ class LstmNet(Net):
         """See `Net.forward`."""
         listener = torch.relu(self.audiogram_layer(audiogram))
         sequence = self.layers(join_listener(features, listener))
-        return self._leave(self.output_layer(sequence), features)
+        return self._bound(self.output_layer(sequence))
 
     def step(self, features: Tensor, audiogram: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """See `Net.step`; the states are `hidden0`, `cell0`, `hidden1`, ..."""
         joined = torch.cat([features, torch.relu(self.audiogram_layer(audiogram))], dim=1)
         value, following = self.layers.step(joined, states)
-        return (self._leave(self.output_layer(value), features), *following)
+        return (self._bound(self.output_layer(value)), *following)

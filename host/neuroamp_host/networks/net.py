@@ -16,22 +16,12 @@ class Net(nn.Module):
     A causal net has two ways to the same numbers: `forward` over a whole sequence, for training,
     and `step` over one frame with its states outside, for export. A net that is not causal hears
     the future: it says what causality costs, and has no step.
-
-    Args:
-        profile: what the net hears and gives.
-        causal: see above.
-        on_top: of a 'log-magnitude' net, whether its last layer gives what is added to the
-            spectral input, which on a logarithmic scale is a gain, in place of the whole spectrum.
-            It takes no parameters, and spares the net from copying the sound.
     """
 
-    output_layer: nn.Linear
-
-    def __init__(self, profile: Profile, causal: bool, on_top: bool = False) -> None:
+    def __init__(self, profile: Profile, causal: bool) -> None:
         super().__init__()
         self.profile = profile
         self.causal = causal
-        self.on_top = on_top
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, int]]:
@@ -60,19 +50,9 @@ class Net(nn.Module):
         """One frame: [1, features], [1, 6] and the states to the output and the next states."""
         raise NotImplementedError
 
-    def _leave(self, raw: Tensor, features: Tensor) -> Tensor:
-        """The output of the last layer's and the spectral input, of the same shape.
-
-        Band gains are a share of the profile's range (0..1); magnitudes are not negative.
-        """
-        if self.profile.output == "band-gain":
-            return torch.sigmoid(raw)
-        return torch.relu(raw + features if self.on_top else raw)
-
-    def start_at_rest(self) -> None:
-        """A net that is on top of what it hears passes that on until it is trained further."""
-        nn.init.zeros_(self.output_layer.weight)
-        nn.init.zeros_(self.output_layer.bias)
+    def _bound(self, raw: Tensor) -> Tensor:
+        """Band gains are a share of the profile's range (0..1); magnitudes are not negative."""
+        return torch.sigmoid(raw) if self.profile.output == "band-gain" else torch.relu(raw)
 
 
 def join_listener(features: Tensor, listener: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from neuroamp.errors import NeuroampError
-from neuroamp.profile import PAPER, WEAR, Profile
+from neuroamp.profile import PAPER, PAPER_BANDS, WEAR, Profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from neuroamp_host.networks.cnn import CnnNet
@@ -29,17 +29,15 @@ class Design:
 
     Attributes:
         profile: what it hears and gives.
-        net: its class, called with the profile, the shape, whether it is causal and `on_top`.
+        net: its class, called with the profile, the shape and whether it is causal.
         shape: its sizes.
         published: trainable parameters of the paper's own (Table I); None of nets not in it.
-        on_top: see `Net`; none of the paper's own is.
     """
 
     profile: Profile
-    net: Callable[[Profile, Any, bool, bool], Net]
+    net: Callable[[Profile, Any, bool], Net]
     shape: object
     published: int | None = None
-    on_top: bool = False
 
     @property
     def can_hear_the_future(self) -> bool:
@@ -58,7 +56,7 @@ NETS: dict[str, Design] = {
     "paper-cnn": Design(PAPER, CnnNet, ConvShape(8, (32, 64, 128, 256)), 672_235),
     "paper-lstm-basic": Design(PAPER, LstmNet, LstmShape(6, (225,), (135,)), 498_224),
     "paper-lstm": Design(PAPER, LstmNet, _LSTM, 1_134_193),
-    "paper-lstm-on-top": Design(PAPER, LstmNet, _LSTM, 1_134_193, True),
+    "paper-lstm-bands": Design(PAPER_BANDS, LstmNet, _LSTM, 1_134_193),
     "paper-crnn-basic": Design(
         PAPER, CrnnNet, CrnnShape(ConvShape(8, (16, 32, 48, 64)), (144, 144), (83, 83)), 496_408
     ),
@@ -72,12 +70,12 @@ NETS: dict[str, Design] = {
         PAPER, TransformerNet, TransformerShape(16, 128, 4, 8, 160, CONTEXT), 499_884
     ),
     "paper-transformer": Design(PAPER, TransformerNet, _TRANSFORMER, 2_456_398),
-    "paper-transformer-on-top": Design(PAPER, TransformerNet, _TRANSFORMER, 2_456_398, True),
+    "paper-transformer-bands": Design(PAPER_BANDS, TransformerNet, _TRANSFORMER, 2_456_398),
 }
 """The optimised nets have the layers that the paper names (IV-B-1). What it leaves open, and all
 sizes of the basic nets but the LSTM's, are chosen to meet its counts of parameters within 1 %.
-Those 'on top' are the same nets, added to what they hear. The narrow and the deep wearable net are
-there to be compared with the released one (docs/search.md)."""
+Those with 'bands' are the same, with smooth gains (`PAPER_BANDS`). The narrow and the deep wearable
+net are there to be compared with the released one (docs/search.md)."""
 
 
 def build(name: str, causal: bool = True) -> Net:
@@ -94,7 +92,7 @@ def build(name: str, causal: bool = True) -> Net:
             f"the net {name!r} is for wearing and always causal; leave `causal` at true or choose "
             "one of the paper's nets."
         )
-    return design.net(design.profile, design.shape, causal, design.on_top)
+    return design.net(design.profile, design.shape, causal)
 
 
 @dataclasses.dataclass(frozen=True)

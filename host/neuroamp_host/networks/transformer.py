@@ -144,10 +144,8 @@ class Block(nn.Module):
 class TransformerNet(Net):
     """Encoder blocks between two dense layers."""
 
-    def __init__(
-        self, profile: Profile, shape: TransformerShape, causal: bool = True, on_top: bool = False
-    ) -> None:
-        super().__init__(profile, causal, on_top)
+    def __init__(self, profile: Profile, shape: TransformerShape, causal: bool = True) -> None:
+        super().__init__(profile, causal)
         self.shape = shape
         features = profile.feature_count
         self.audiogram_layer = nn.Linear(AUDIOGRAM_POINTS, shape.audiogram_units)
@@ -155,8 +153,6 @@ class TransformerNet(Net):
         self.blocks = nn.ModuleList(Block(shape, causal) for _ in range(shape.blocks))
         self.output_norm = nn.LayerNorm(shape.width)
         self.output_layer = nn.Linear(shape.width, features)
-        if on_top:
-            self.start_at_rest()
 
     def _state_widths(self) -> dict[str, int]:
         """`heard` has a 1 for every past frame that there was."""
@@ -173,7 +169,7 @@ class TransformerNet(Net):
         sequence = self.input_layer(join_listener(features, listener))
         for block in self.blocks:
             sequence = block(sequence)
-        return self._leave(self._output(sequence), features)
+        return self._leave(sequence)
 
     def step(self, features: Tensor, audiogram: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """See `Net.step`; the states are `heard`, `keys0`, `values0`, `keys1`, ..."""
@@ -187,7 +183,7 @@ class TransformerNet(Net):
             assert isinstance(block, Block)
             value, *kept = block.step(value, unheard, past[2 * index], past[2 * index + 1])
             following += kept
-        return (self._leave(self._output(value), features), *following)
+        return (self._leave(value), *following)
 
-    def _output(self, value: Tensor) -> Tensor:
-        return self.output_layer(self.output_norm(value))
+    def _leave(self, value: Tensor) -> Tensor:
+        return self._bound(self.output_layer(self.output_norm(value)))

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +15,6 @@ from neuroamp.errors import NeuroampError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neuroamp_host.corpora.mixing import MixtureConfig, MixtureSampler
-from neuroamp_host.enhancement.nets import Enhancer
-from neuroamp_host.networks.net import Net
-from neuroamp_host.networks.registry import NETS
 from neuroamp_host.training import checkpoint
 from neuroamp_host.training.config import TrainingConfig
 from neuroamp_host.training.examples import Draw, draw_of, prefetch, sample_listener
@@ -76,7 +72,7 @@ def train(
     torch.manual_seed(config.seed)
     net = build_any(config.net, config.causal)
     if config.start:
-        _begin_with(net, checkpoint.load(Path(config.start)))
+        net.load_state_dict(checkpoint.load(Path(config.start))["state_dict"])
     net.to(device)
     objective = objective_for(net, config).to(device)
     stepper = Stepper(objective, net, config)
@@ -171,15 +167,6 @@ def _draw(config: TrainingConfig, mixtures: MixtureSampler, split: int, index: i
         [sample_listener(rng) for _ in range(config.batch)],
         config.rule,
     )
-
-
-def _begin_with(net: Net | Enhancer, content: dict[str, Any]) -> None:
-    """The weights of a checkpoint's content. A net that is on top of what it hears cannot go on
-    with the last layer of one that is not: that layer begins at rest."""
-    net.load_state_dict(content["state_dict"])
-    before = NETS.get(content["net"])
-    if isinstance(net, Net) and net.on_top and before is not None and not before.on_top:
-        net.start_at_rest()
 
 
 def _learning_rate(config: TrainingConfig, step: int) -> float:

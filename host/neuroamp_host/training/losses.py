@@ -16,7 +16,7 @@ import math
 import numpy as np
 import torch
 from neuroamp.bands import band_frequencies_hz, band_matrix
-from neuroamp.features import AUDIOGRAM_SPAN_DB, LOG_MAGNITUDE_SPAN
+from neuroamp.features import AUDIOGRAM_SPAN_DB, LOG_MAGNITUDE_SPAN, MOST_MAGNITUDE
 from neuroamp.profile import Profile
 from neuroamp.transform import power_scale
 from neuroamp.units import REFERENCE_PRESSURE_PA
@@ -304,7 +304,7 @@ class HeardMagnitudes(WearLoss):
 
     def forward(self, output: Tensor, sounds: Sounds, audiogram: Tensor) -> dict[str, Tensor]:
         """The terms of a net's output [batch, frames, bins], see `features.Magnitudes`."""
-        bounded = output.clamp(max=math.log(1e7) / LOG_MAGNITUDE_SPAN)
+        bounded = output.clamp(max=math.log(MOST_MAGNITUDE) / LOG_MAGNITUDE_SPAN)
         magnitude = torch.expm1(LOG_MAGNITUDE_SPAN * bounded) * self.magnitude_scale
         return self._terms(
             magnitude.square() @ self.bands,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
+from neuroamp.bands import band_matrix
+from neuroamp.features import LEAST_WEIGHT, LOG_MAGNITUDE_SPAN, MOST_MAGNITUDE
+from neuroamp.profile import Profile
 from torch import Tensor, nn
 
 from neuroamp_host.enhancement.nets import Enhancer
@@ -18,6 +22,9 @@ from neuroamp_host.training.losses import (
     Weights,
     magnitude_error,
 )
+
+_INAUDIBLE = 1e-6
+"""Magnitude, 120 dB below 0 dB SPL, that keeps logarithms finite."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +81,29 @@ class GainObjective(Objective):
         return terms
 
 
+class GainsInBands(nn.Module):
+    """Outputs of a 'log-magnitude' net with the gains that the device makes of them, smooth.
+
+    As `neuroamp.features.GainsInBands`, from and to the net's scale, [batch, steps, bins].
+    """
+
+    matrix: Tensor
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__()
+        self.register_buffer("matrix", torch.from_numpy(band_matrix(profile)).float())
+
+    def forward(self, output: Tensor, features: Tensor) -> Tensor:
+        """Both net inputs and outputs of spectra."""
+        most = math.log(MOST_MAGNITUDE) / LOG_MAGNITUDE_SPAN
+        heard = torch.expm1(LOG_MAGNITUDE_SPAN * features)
+        wanted = torch.expm1(LOG_MAGNITUDE_SPAN * output.clamp(max=most))
+        gain = wanted.clamp(min=_INAUDIBLE).log() - heard.clamp(min=_INAUDIBLE).log()
+        weight = heard / (1.0 + heard) + LEAST_WEIGHT
+        in_bands = ((weight * gain) @ self.matrix.T) / (weight @ self.matrix.T)
+        return torch.log1p(heard * torch.exp(in_bands @ self.matrix)) / LOG_MAGNITUDE_SPAN
+
+
 class MagnitudeObjective(Objective):
     """The paper's mean squared error of log-magnitudes (Eq. 6, 8), or what is heard beside it."""
 
@@ -82,6 +112,7 @@ class MagnitudeObjective(Objective):
         self.net = net
         self.maker = BatchMaker(net.profile, config.denoise, config.steady)
         self.heard = HeardMagnitudes(net.profile, _weights(config)) if config.heard else None
+        self.in_bands = GainsInBands(net.profile) if net.profile.bands else None
         self._share = config.magnitude_weight
 
     def prepare(self, draw: Draw) -> Task:
@@ -98,6 +129,8 @@ class MagnitudeObjective(Objective):
         """See `Objective`."""
         assert task.wanted is not None
         output = self.net(*task.inputs)
+        if self.in_bands is not None:
+            output = self.in_bands(output, task.inputs[0])
         error = magnitude_error(output, task.wanted)
         if self.heard is None:
             return {"loss": error}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from neuroamp.audiogram import Ear
 from neuroamp.fitting import Fitting
-from neuroamp.profile import PAPER, WEAR, Profile
+from neuroamp.profile import PAPER, PAPER_BANDS, WEAR, Profile
 from neuroamp_export.core_format import FloatLayer, FloatWeights, write_core_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,6 +92,7 @@ def random_weights(
 NETS: dict[str, tuple[Profile, int, tuple[int, ...]]] = {
     "wear": (WEAR, 16, (128, 128)),
     "paper": (PAPER, 16, (40, 24)),
+    "paper-bands": (PAPER_BANDS, 16, (40, 24)),
     "tiny": (TINY, 3, (6,)),
 }
 

@@ -86,7 +86,7 @@ def test_without_gain_the_output_is_the_input_exactly_so_much_later(profile: Pro
     assert np.abs(out[:delay]).max() < 1e-6 * np.abs(heard).max()
 
 
-@pytest.mark.parametrize("name", ["wear", "paper", "tiny"])
+@pytest.mark.parametrize("name", ["wear", "paper", "paper-bands", "tiny"])
 def test_chain_with_a_net_equals_the_specification(
     model: Callable[[str], Path], name: str, fitting: Fitting
 ) -> None:

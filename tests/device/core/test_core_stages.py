@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from neuroamp.core_file import core_file
 from neuroamp.engines.native import DECLARATIONS, EARS, FITTING_FIELDS, Kernel
-from neuroamp.features import BandGains, Features, Magnitudes
+from neuroamp.features import BandGains, Features, GainsInBands, Magnitudes
 from neuroamp.fitting import Fitting
 from neuroamp.limiter import Limiter, ceiling_pa
 from neuroamp.model_file import ModelInfo
-from neuroamp.profile import PAPER, WEAR, Profile
+from neuroamp.profile import PAPER, PAPER_BANDS, WEAR, Profile
 from neuroamp.times import BUCKETS, Times, bucket_start
 from neuroamp.transform import power_scale
 from neuroamp.wdrc import Wdrc
@@ -189,6 +189,21 @@ def test_magnitudes_as_gains_equal_the_specification(stages: Stages) -> None:
     power = powers(PAPER, spectrum)
     assert stages.stage_net_gain(*stages.model(PAPER), output, power, actual)
     np.testing.assert_allclose(actual, np.clip(expected, -100.0, 80.0), rtol=1e-5, atol=1e-4)
+
+
+def test_smooth_gains_equal_the_specification(stages: Stages) -> None:
+    spectrum = loud_and_soft_spectra(PAPER_BANDS, 10)[0]
+    spectrum[40:60] = 0.0  # digital silence over whole bands
+    rng = np.random.default_rng(0)
+    output = rng.uniform(-0.1, 3.0, PAPER_BANDS.bins).astype(np.float32)
+    wanted = np.maximum(Magnitudes(PAPER_BANDS)(output), 1e-12)
+    gain_db = 20.0 * np.log10(wanted / np.maximum(np.abs(spectrum), 1e-12))
+    expected = GainsInBands(PAPER_BANDS)(np.clip(gain_db, -100.0, 80.0), spectrum)
+    actual = np.empty(PAPER_BANDS.bins, np.float32)
+    power = powers(PAPER_BANDS, spectrum)
+    assert stages.stage_net_gain(*stages.model(PAPER_BANDS), output, power, actual)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-3)
+    assert np.abs(actual - gain_db).max() > 10.0  # it does something
 
 
 def test_limiter_equals_the_specification(stages: Stages) -> None:

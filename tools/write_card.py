@@ -56,8 +56,8 @@ WHAT = {
         for size, ending in (("optimised", ""), ("basic", "-basic"))
     },
     "paper-transformer": (
-        _FIDELITY.format("optimised Transformer") + " Its output is added to the log-magnitudes "
-        "that it hears (`on_top` in `neuroamp_host/networks/net.py`), which the paper's is not."
+        _FIDELITY.format("optimised Transformer") + " The gains that the device makes of its "
+        "output go through 64 bands (docs/networks.md), which the paper's do not."
     ),
     "enhancer-lstm": (
         "A speech enhancer for evaluation, no part of the aid: LSTM layers from log-magnitudes to "

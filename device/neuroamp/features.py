@@ -75,7 +75,8 @@ class GainsInBands:
 
     A net that gives magnitudes copies what it hears bin by bin, not quite exactly; smoothed, its
     gains keep the fine structure of the sound. A bin weighs in the mean with its magnitude m as a
-    sound pressure in units of 20 micropascals RMS, as m / (1 + m): what nobody hears hardly counts.
+    sound pressure in units of 20 micropascals RMS, before and after the gain, as m / (1 + m): what
+    nobody hears hardly counts.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -84,10 +85,11 @@ class GainsInBands:
 
     def __call__(self, gain_db: ArrayLike, spectrum: NDArray[np.complex128]) -> Floats:
         """Gains in dB [..., bins] of such, and of the spectrum that they are for [..., bins]."""
-        magnitude = np.sqrt((spectrum.real**2 + spectrum.imag**2) * self._scale)
-        weight = magnitude / (1.0 + magnitude) + LEAST_WEIGHT
-        weighted = (weight * np.asarray(gain_db, dtype=np.float64)) @ self._matrix.T
-        return weighted / (weight @ self._matrix.T) @ self._matrix
+        gain_db = np.asarray(gain_db, dtype=np.float64)
+        heard = np.sqrt((spectrum.real**2 + spectrum.imag**2) * self._scale)
+        wanted = heard * 10.0 ** (gain_db / 20.0)
+        weight = heard / (1.0 + heard) * wanted / (1.0 + wanted) + LEAST_WEIGHT
+        return (weight * gain_db) @ self._matrix.T / (weight @ self._matrix.T) @ self._matrix
 
 
 class Magnitudes:

@@ -184,3 +184,17 @@ WEAR = Profile(
 """The wearable scheme: 32 ms asymmetric analysis, 4 ms synthesis window, 4 ms of delay."""
 
 PROFILES = {profile.name: profile for profile in (PAPER, PAPER_BANDS, WEAR)}
+
+
+def smoothed(profile: Profile) -> Profile:
+    """The profile whose nets give what this one's give, the gains made of it smooth.
+
+    Raises:
+        NeuroampError: its nets give no magnitudes.
+    """
+    if profile.output != "log-magnitude":
+        raise NeuroampError(
+            f"the gains of the profile {profile.name!r} are of bands already; leave out to smooth "
+            "them."
+        )
+    return dataclasses.replace(profile, name=PAPER_BANDS.name, bands=PAPER_BANDS.bands)

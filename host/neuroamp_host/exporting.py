@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from neuroamp.audiogram import BISGAARD, Ear
 from neuroamp.features import Features, audiogram_input
-from neuroamp.profile import Profile
+from neuroamp.profile import Profile, smoothed
 from neuroamp.transform import stft
 from neuroamp_export.export import export, left_out, parity_report, save_report
 from neuroamp_export.net import Stream
@@ -30,13 +30,22 @@ PARITY_MIXTURES = 14
 """Four-second mixtures that make up the sound of the parity report, repeated to its length."""
 
 
-def load_narrowed(path: Path, gain_range: Sequence[float] | None) -> Net:
-    """The net of a checkpoint, its output meaning gains of `gain_range` dB where that is given.
+def load_for_device(
+    path: Path, gain_range: Sequence[float] | None, smooth_gains: bool = False
+) -> Net:
+    """The net of a checkpoint, with what its output means on the device.
+
+    Args:
+        path: the checkpoint.
+        gain_range: what 0 and 1 mean, dB; None as in training.
+        smooth_gains: whether gains are made smooth that were not in training.
 
     Raises:
-        NeuroampError: as `checkpoint.load_net`, or the range contradicts the profile.
+        NeuroampError: as `checkpoint.load_net`, or the profile has no such range or gains.
     """
     net = checkpoint.load_net(path)
+    if smooth_gains:
+        net.profile = smoothed(net.profile)
     if gain_range:
         low, high = gain_range
         narrowed = {**net.profile.to_dict(), "gain_min_db": low, "gain_max_db": high}
@@ -48,9 +57,9 @@ def core_model(path: Path, name: str, gain_range: Sequence[float] | None) -> byt
     """The C core's file, plain, of a checkpoint; arguments as `export_and_compare`.
 
     Raises:
-        NeuroampError: as `load_narrowed`, or the core's formats do not hold the net.
+        NeuroampError: as `load_for_device`, or the core's formats do not hold the net.
     """
-    net = load_narrowed(path, gain_range)
+    net = load_for_device(path, gain_range)
     with tempfile.TemporaryDirectory() as folder:
         files = export(net, name, _architecture(path), Path(folder), [], ["core"])
         return files[0][0].read_bytes()
@@ -64,6 +73,7 @@ def export_and_compare(
     formats: Sequence[str] | None,
     gain_range: Sequence[float] | None,
     minutes: float,
+    smooth_gains: bool = False,
 ) -> None:
     """Writes a net's files and `parity.json`, and prints the report.
 
@@ -73,13 +83,13 @@ def export_and_compare(
         data: root of the audio data, to calibrate and to compare with.
         name: of the files.
         formats: some of `neuroamp_export.formats.FORMATS`; None for all that there are.
-        gain_range: see `load_narrowed`.
+        gain_range, smooth_gains: see `load_for_device`.
         minutes: length of the parity stream.
 
     Raises:
         NeuroampError: the checkpoint or the data cannot be read, or a file is not as it should be.
     """
-    net = load_narrowed(path, gain_range)
+    net = load_for_device(path, gain_range, smooth_gains)
     torch.set_num_threads(1)
     print("Calibrating and exporting ...")
     streams = _streams(net.profile, data)

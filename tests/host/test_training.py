@@ -21,6 +21,7 @@ from neuroamp.wdrc import Wdrc
 from neuroamp_host.cli import main
 from neuroamp_host.corpora.mixing import MixtureSampler
 from neuroamp_host.enhancement.nets import ENHANCERS
+from neuroamp_host.exporting import load_for_device
 from neuroamp_host.networks.registry import NETS, build
 from neuroamp_host.prescription.fit import make_fitting
 from neuroamp_host.training import checkpoint
@@ -148,7 +149,8 @@ def test_a_net_with_bands_is_trained_for_the_gains_that_the_device_makes_of_its_
     smooth_db = SmoothedOnDevice(PAPER_BANDS)(gain_db, spectra)
     expected = Features(PAPER_BANDS)(spectra * 10.0 ** (smooth_db / 20.0))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
-    objective = objective_for(build("paper-lstm-bands"), TINY)
+    config = dataclasses.replace(TINY, net="paper-lstm", smooth_gains=True)
+    objective = objective_for(build("paper-lstm"), config)
     assert isinstance(objective, MagnitudeObjective)
     assert objective.in_bands is not None
 
@@ -361,3 +363,16 @@ def test_a_team_that_cannot_share_is_told_so(monkeypatch: pytest.MonkeyPatch) ->
         Team(SMALL, "cpu")
     with pytest.raises(NeuroampError, match="cpu or cuda"):
         Team(SMALL, "tpu")
+
+
+def test_a_net_trained_with_smooth_gains_is_loaded_and_exported_with_them(
+    small_corpus: Path, tmp_path: Path
+) -> None:
+    small = dataclasses.replace(SMALL, net="paper-lstm-basic", denoise=False, smooth_gains=True)
+    best = train(small, small_corpus, tmp_path / "run")
+    assert checkpoint.load_net(best).profile == PAPER_BANDS
+    plain = train(dataclasses.replace(small, smooth_gains=False), small_corpus, tmp_path / "plain")
+    assert checkpoint.load_net(plain).profile == PAPER
+    assert load_for_device(plain, None, smooth_gains=True).profile == PAPER_BANDS
+    with pytest.raises(NeuroampError, match="gives no magnitudes"):
+        dataclasses.replace(SMALL, net="wear", smooth_gains=True)

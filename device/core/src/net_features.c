@@ -70,8 +70,9 @@ static void smooth_in_bands(const na_model *model, const float *power, float *sc
         weights[b] = gains[b] = 0.0f;
     }
     for (size_t i = 0; i < model->bins; i++) {
-        const float magnitude = na_sqrt(power[i] * per_reference);
-        const float weight = magnitude / (1.0f + magnitude) + LEAST_WEIGHT;
+        const float heard = na_sqrt(power[i] * per_reference);
+        const float wanted = heard * na_factor_from_db(gain_db[i]);
+        const float weight = heard * wanted / ((1.0f + heard) * (1.0f + wanted)) + LEAST_WEIGHT;
         const size_t band = t->index[i];
         const float upper = weight * t->upper[i];
         weights[band] += weight - upper;

@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: as in training); a narrower range limits the suppression, choose it on dev",
     )
     parser.add_argument(
+        "--smooth-gains",
+        action="store_true",
+        help="the device makes the gains of a net that gives magnitudes smooth across frequency, "
+        "in the wearable net's 64 bands",
+    )
+    parser.add_argument(
         "--minutes", type=float, default=10.0, help="length of the parity stream, minutes"
     )
 
@@ -58,6 +64,10 @@ def run(options: argparse.Namespace) -> int:
     """Writes the files; prints the memory that they need, or how far they are from torch."""
     name = options.name or options.out.resolve().name
     if options.target:
+        if options.smooth_gains:
+            raise NeuroampError(
+                "--smooth-gains does not go with --target; export the model first, and give that."
+            )
         image = _image(options, name)
         if options.board:
             image.check_fits(read_board(options.board))
@@ -81,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
         options.formats,
         options.gain_range,
         options.minutes,
+        options.smooth_gains,
     )
     return 0
 

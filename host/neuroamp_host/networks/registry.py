@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from neuroamp.errors import NeuroampError
-from neuroamp.profile import PAPER, PAPER_BANDS, WEAR, Profile
+from neuroamp.profile import PAPER, WEAR, Profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from neuroamp_host.networks.cnn import CnnNet
@@ -45,9 +45,6 @@ class Design:
         return self.published is not None
 
 
-_LSTM = LstmShape(16, (256, 256), (151, 151))
-_TRANSFORMER = TransformerShape(16, 256, 4, 16, 616, CONTEXT)
-
 NETS: dict[str, Design] = {
     "wear": Design(WEAR, LstmNet, LstmShape(audiogram_units=16, widths=(128, 128))),
     "wear-narrow": Design(WEAR, LstmNet, LstmShape(audiogram_units=16, widths=(64, 64))),
@@ -55,8 +52,7 @@ NETS: dict[str, Design] = {
     "paper-cnn-basic": Design(PAPER, CnnNet, ConvShape(8, (16, 48, 128, 192)), 498_411),
     "paper-cnn": Design(PAPER, CnnNet, ConvShape(8, (32, 64, 128, 256)), 672_235),
     "paper-lstm-basic": Design(PAPER, LstmNet, LstmShape(6, (225,), (135,)), 498_224),
-    "paper-lstm": Design(PAPER, LstmNet, _LSTM, 1_134_193),
-    "paper-lstm-bands": Design(PAPER_BANDS, LstmNet, _LSTM, 1_134_193),
+    "paper-lstm": Design(PAPER, LstmNet, LstmShape(16, (256, 256), (151, 151)), 1_134_193),
     "paper-crnn-basic": Design(
         PAPER, CrnnNet, CrnnShape(ConvShape(8, (16, 32, 48, 64)), (144, 144), (83, 83)), 496_408
     ),
@@ -69,13 +65,13 @@ NETS: dict[str, Design] = {
     "paper-transformer-basic": Design(
         PAPER, TransformerNet, TransformerShape(16, 128, 4, 8, 160, CONTEXT), 499_884
     ),
-    "paper-transformer": Design(PAPER, TransformerNet, _TRANSFORMER, 2_456_398),
-    "paper-transformer-bands": Design(PAPER_BANDS, TransformerNet, _TRANSFORMER, 2_456_398),
+    "paper-transformer": Design(
+        PAPER, TransformerNet, TransformerShape(16, 256, 4, 16, 616, CONTEXT), 2_456_398
+    ),
 }
 """The optimised nets have the layers that the paper names (IV-B-1). What it leaves open, and all
-sizes of the basic nets but the LSTM's, are chosen to meet its counts of parameters within 1 %.
-Those with 'bands' are the same, with smooth gains (`PAPER_BANDS`). The narrow and the deep wearable
-net are there to be compared with the released one (docs/search.md)."""
+sizes of the basic nets but the LSTM's, are chosen to meet its counts of parameters within 1 %. The
+narrow and the deep wearable net are there to be compared with the released one (docs/search.md)."""
 
 
 def build(name: str, causal: bool = True) -> Net:

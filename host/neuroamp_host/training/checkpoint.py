@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from neuroamp.errors import NeuroampError
+from neuroamp.profile import smoothed
 
 from neuroamp_host.networks.net import Net
 from neuroamp_host.networks.registry import NETS, build
@@ -51,7 +52,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_net(path: Path) -> Net:
-    """The net of a checkpoint, with its weights, in evaluation mode.
+    """The net of a checkpoint with its weights, and the profile it was trained for, to evaluate.
 
     Raises:
         NeuroampError: see `load`; or the net is unknown, or its weights have other shapes.
@@ -70,4 +71,6 @@ def load_net(path: Path) -> Net:
             f"the weights in {path} do not fit the net {content['net']!r}; "
             "use the release that trained it."
         ) from None
+    if content.get("config", {}).get("smooth_gains", False):
+        net.profile = smoothed(net.profile)
     return net.eval()

@@ -48,6 +48,9 @@ class TrainingConfig:
         heard: a 'log-magnitude' net minimises what the listener hears (`losses.HeardMagnitudes`)
             and beside it the paper's error, with `magnitude_weight`.
         magnitude_weight: see `heard`.
+        smooth_gains: a 'log-magnitude' net is trained for the gains that the device makes of its
+            output where these are smooth across frequency (`neuroamp.features.GainsInBands`), and
+            is exported so.
         audible_weight, envelope_weight, waveform_weight, quality_weight: shares of the terms of
             `losses.WearLoss`; without meaning for a 'log-magnitude' net that minimises the
             paper's mean squared error alone, and for an enhancer.
@@ -80,6 +83,7 @@ class TrainingConfig:
     patience: int = 10
     heard: bool = False
     magnitude_weight: float = 1.0
+    smooth_gains: bool = False
     audible_weight: float = 1.0
     envelope_weight: float = 1.0
     waveform_weight: float = 1.0
@@ -102,6 +106,13 @@ class TrainingConfig:
             raise NeuroampError(
                 f"the config's batch is {self.batch} but must be a multiple of listeners, "
                 f"{self.listeners}; correct one of them."
+            )
+        if self.smooth_gains and not (
+            self.net in NETS and NETS[self.net].profile.output == "log-magnitude"
+        ):
+            raise NeuroampError(
+                f"the config asks for smooth_gains but the net {self.net!r} gives no magnitudes; "
+                "leave the key out or choose one of the paper's nets."
             )
         for name in ("batch", "seconds", "steps", "learning_rate", "dev_every", "dev_batches"):
             if not getattr(self, name) > 0:

@@ -8,7 +8,7 @@ import math
 import torch
 from neuroamp.bands import band_matrix
 from neuroamp.features import LEAST_WEIGHT, LOG_MAGNITUDE_SPAN, MOST_MAGNITUDE
-from neuroamp.profile import Profile
+from neuroamp.profile import Profile, smoothed
 from torch import Tensor, nn
 
 from neuroamp_host.enhancement.nets import Enhancer
@@ -99,7 +99,7 @@ class GainsInBands(nn.Module):
         heard = torch.expm1(LOG_MAGNITUDE_SPAN * features)
         wanted = torch.expm1(LOG_MAGNITUDE_SPAN * output.clamp(max=most))
         gain = wanted.clamp(min=_INAUDIBLE).log() - heard.clamp(min=_INAUDIBLE).log()
-        weight = heard / (1.0 + heard) + LEAST_WEIGHT
+        weight = heard / (1.0 + heard) * wanted / (1.0 + wanted) + LEAST_WEIGHT
         in_bands = ((weight * gain) @ self.matrix.T) / (weight @ self.matrix.T)
         return torch.log1p(heard * torch.exp(in_bands @ self.matrix)) / LOG_MAGNITUDE_SPAN
 
@@ -112,7 +112,7 @@ class MagnitudeObjective(Objective):
         self.net = net
         self.maker = BatchMaker(net.profile, config.denoise, config.steady)
         self.heard = HeardMagnitudes(net.profile, _weights(config)) if config.heard else None
-        self.in_bands = GainsInBands(net.profile) if net.profile.bands else None
+        self.in_bands = GainsInBands(smoothed(net.profile)) if config.smooth_gains else None
         self._share = config.magnitude_weight
 
     def prepare(self, draw: Draw) -> Task:

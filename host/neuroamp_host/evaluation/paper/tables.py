@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from neuroamp.model_file import read_model_info
+from neuroamp.profile import PAPER_BANDS
 
 from neuroamp_host.evaluation.cases import LISTENERS
 from neuroamp_host.evaluation.paper import published
@@ -107,7 +110,12 @@ def table_4(run: Run) -> Table:
         "Agreement with NAL-R+WDRC by condition",
         ("metric", "net", *columns),
         *_agreements(("HASPI", "HASQI"), columns, models, published.BY_CONDITION),
-        [f"VoiceBank: {run.sounds.describe('VCTK')}.", *_notes(run), *_missing(models, False)],
+        [
+            f"VoiceBank: {run.sounds.describe('VCTK')}.",
+            *_notes(run),
+            *_smooth(models),
+            *_missing(models, False),
+        ],
     )
 
 
@@ -121,7 +129,12 @@ def table_5(run: Run) -> Table:
         "Agreement with NAL-R+WDRC on music, clean and noisy",
         ("metric", "net", *columns),
         *_agreements(("HAAQI",), columns, models, published.MUSIC),
-        [*_sets(run, published.MUSIC_SETS), *_notes(run), *_missing(models, False)],
+        [
+            *_sets(run, published.MUSIC_SETS),
+            *_notes(run),
+            *_smooth(models),
+            *_missing(models, False),
+        ],
     )
 
 
@@ -220,7 +233,12 @@ def _speech_table(
         f"Agreement with NAL-R+WDRC on speech, {nets}",
         ("metric", "net", *columns),
         *_agreements(_SPEECH_METRICS, columns, models, theirs),
-        [*_sets(run, published.SPEECH_SETS), *_notes(run), *_missing(models, basic)],
+        [
+            *_sets(run, published.SPEECH_SETS),
+            *_notes(run),
+            *_smooth(models),
+            *_missing(models, basic),
+        ],
     )
 
 
@@ -307,6 +325,17 @@ def _notes(run: Run) -> list[str]:
         "noise at -6, 0, 6 dB SNR of kinds unseen in training; listeners by pattern and degree of "
         "loss, mild to severe. The nets are trained on open recordings, with noise at other SNRs, "
         "and run as released: causal, 8-bit, frame by frame.",
+    ]
+
+
+def _smooth(models: Mapping[str, Path]) -> list[str]:
+    """Which nets' gains the device makes smooth."""
+    smooth = [name for name, path in models.items() if read_model_info(path).profile == PAPER_BANDS]
+    if not smooth:
+        return []
+    return [
+        f"{', '.join(smooth)}: the gains that the device makes of the output are smooth across "
+        "frequency (docs/networks.md); the paper's are each bin's own."
     ]
 
 

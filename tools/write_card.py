@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from neuroamp.model_file import read_model_info
-from neuroamp.profile import PROFILES
+from neuroamp.profile import PAPER_BANDS, PROFILES
 from neuroamp_host.corpora.mixing import MixtureSampler
 from neuroamp_host.enhancement.nets import ENHANCERS
 from neuroamp_host.evaluation.paper import published
 from neuroamp_host.evaluation.systems import AT_EQUAL_LEVEL, NAL_R_WDRC, NEUROAMP, PEER
 from neuroamp_host.training import checkpoint
+from neuroamp_host.training.config import load_config
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 
@@ -34,6 +35,11 @@ _FIDELITY = (
     "The {} of the paper's Table I: log-magnitudes and the six-point audiogram in, "
     "log-magnitudes out, the phase kept; 32 ms of delay. Trained with the paper's mean squared "
     "error to amplify as NAL-R with WDRC does (Eq. 6), noise and all. For research, not wearing."
+)
+
+_SMOOTH = (
+    " The gains that the device makes of its output are smooth across frequency "
+    "(docs/networks.md), which the paper's are not."
 )
 
 WHAT = {
@@ -51,14 +57,13 @@ WHAT = {
         "without which the output is 9 dB too soft. Meant for a noise reduction of 0.55 (Table VI)."
     ),
     **{
-        f"paper-{name.lower()}{ending}": _FIDELITY.format(f"{size} {name}")
+        f"paper-{name.lower()}-basic": _FIDELITY.format(f"basic {name}")
         for name in published.ARCHITECTURES
-        for size, ending in (("optimised", ""), ("basic", "-basic"))
     },
-    "paper-transformer": (
-        _FIDELITY.format("optimised Transformer") + " The gains that the device makes of its "
-        "output go through 64 bands (docs/networks.md), which the paper's do not."
-    ),
+    **{
+        f"paper-{name.lower()}": _FIDELITY.format(f"optimised {name}") + _SMOOTH
+        for name in published.ARCHITECTURES
+    },
     "enhancer-lstm": (
         "A speech enhancer for evaluation, no part of the aid: LSTM layers from log-magnitudes to "
         "a mask (after the paper's reference [43]). It makes the condition 'enhanced (LSTM)' and "
@@ -132,12 +137,10 @@ BESIDE = {
         )
     ),
     "paper-transformer": (
-        "on two CPU cores. It is the third of three runs. The first, "
-        "`models/paper-transformer/train-first.toml`, took 7,873 steps "
+        "on two CPU cores. It is the second of two runs and was ended before its 2,400 steps; it "
+        "began with the weights of the first, `models/paper-transformer/train-first.toml`, as they "
+        "had been released in 8 bits (`tools/checkpoint_of_release.py`), 7,873 steps "
         + _ON_A_GPU.format("thirteen", "")
-        + "; the second, `train-second.toml`, began with the first's weights as they were released "
-        "in 8 bits (`tools/checkpoint_of_release.py`) and was ended after 1,800 of its 2,400 "
-        "steps"
     ),
     **dict.fromkeys(("paper-lstm-basic", "paper-transformer-basic"), _SECOND),
     **dict.fromkeys(("paper-cnn-basic", "paper-crnn-basic", "paper-crnn"), _HALVES),
@@ -207,15 +210,18 @@ def _training(name: str, run: Path) -> str:
     return (
         f"{text}\n\n"
         f"`neuroamp export runs/{name}/{released} --out models/{name} --data DATA"
-        f"{_gain_range(name)}` "
+        f"{_output_options(name)}` "
         "made the files."
     )
 
 
-def _gain_range(name: str) -> str:
-    """The export's option, where the released profile is not the one that was trained with."""
+def _output_options(name: str) -> str:
+    """The export's options, where the released profile is not the one that was trained with."""
     path = next(path for path in sorted((MODELS / name).iterdir()) if path.suffix == ".onnx")
     released = read_model_info(path).profile
+    if released == PAPER_BANDS:
+        config = load_config(MODELS / name / "train.toml")
+        return "" if config.smooth_gains else " --smooth-gains"
     trained = PROFILES[released.name]
     if (released.gain_min_db, released.gain_max_db) == (trained.gain_min_db, trained.gain_max_db):
         return ""

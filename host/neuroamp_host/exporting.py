@@ -26,6 +26,7 @@ from neuroamp_host.training import checkpoint
 
 CALIBRATION_STREAMS = 40
 CALIBRATION_SECONDS = 4.0
+TABLE_WIDTH = 100
 PARITY_MIXTURES = 14
 """Four-second mixtures that make up the sound of the parity report, repeated to its length."""
 
@@ -152,6 +153,8 @@ def _print(report: dict[str, Any]) -> None:
             f"{row['step_us']:.1f}",
         )
     console = Console()
+    # Narrower, the figures would be cut off.
+    console.width = max(console.width, TABLE_WIDTH)
     console.print(table)
     for row in report["files"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(row["operators"].items()))

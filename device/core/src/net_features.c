@@ -15,6 +15,12 @@
 #define LEAST_WEIGHT 1e-6f
 #define SMALLEST_POWER 1.17549435e-38f
 
+#if defined(__GNUC__)
+#define NA_SMALL __attribute__((cold, noinline))
+#else
+#define NA_SMALL
+#endif
+
 void na_features(const na_model *model, const float *power, float *features) {
     const float reference = model->profile.level_reference_pa;
     const float per_reference = 1.0f / (reference * reference);
@@ -34,13 +40,12 @@ void na_features(const na_model *model, const float *power, float *features) {
     }
 }
 
-static void from_band_gains(const na_model *model, float *output, float *gain_db) {
+static void from_band_gains(const na_model *model, float *output) {
     const float low = model->profile.gain_min_db;
     const float span = model->profile.gain_max_db - low;
     for (size_t b = 0; b < model->features; b++) {
         output[b] = low + span * na_clamp(output[b], 0.0f, 1.0f);
     }
-    na_to_bins(&model->bands, model->bins, output, gain_db);
 }
 
 static void from_log_magnitudes(const na_model *model, const float *output, const float *power,
@@ -58,41 +63,42 @@ static void from_log_magnitudes(const na_model *model, const float *output, cons
     }
 }
 
-/* Makes gains per bin smooth, in place: each band has its bins' mean, in which audible ones count.
- * `scratch` is [2 bands]. */
-static void smooth_in_bands(const na_model *model, const float *power, float *scratch,
-                            float *gain_db) {
+/* Of gains per bin those of the bands: each has its bins' mean, in which audible ones count. `output`
+ * has room for twice the bands. Small rather than fast: no net that is worn needs it. */
+NA_SMALL static void gains_in_bands(const na_model *model, const float *power,
+                                    const float *gain_db, float *output) {
     const na_triangles *t = &model->bands;
     const float reference = model->profile.level_reference_pa;
     const float per_reference = 1.0f / (reference * reference);
-    float *weights = scratch, *gains = scratch + t->bands;
-    for (size_t b = 0; b < t->bands; b++) {
-        weights[b] = gains[b] = 0.0f;
+    float *weights = output + t->bands;
+    for (size_t b = 0; b < 2 * t->bands; b++) {
+        output[b] = 0.0f;
     }
     for (size_t i = 0; i < model->bins; i++) {
         const float heard = na_sqrt(power[i] * per_reference);
         const float wanted = heard * na_factor_from_db(gain_db[i]);
         const float weight = heard * wanted / ((1.0f + heard) * (1.0f + wanted)) + LEAST_WEIGHT;
-        const size_t band = t->index[i];
         const float upper = weight * t->upper[i];
+        const size_t band = t->index[i];
         weights[band] += weight - upper;
         weights[band + 1] += upper;
-        gains[band] += (weight - upper) * gain_db[i];
-        gains[band + 1] += upper * gain_db[i];
+        output[band] += (weight - upper) * gain_db[i];
+        output[band + 1] += upper * gain_db[i];
     }
     for (size_t b = 0; b < t->bands; b++) {
-        gains[b] /= weights[b];
+        output[b] /= weights[b];
     }
-    na_to_bins(t, model->bins, gains, gain_db);
 }
 
 void na_net_gain_db(const na_model *model, float *output, const float *power, float *gain_db) {
     if (model->profile.features == NA_BAND_LEVEL) {
-        from_band_gains(model, output, gain_db);
+        from_band_gains(model, output);
     } else {
         from_log_magnitudes(model, output, power, gain_db);
-        if (model->bands.bands > 0) {
-            smooth_in_bands(model, power, output, gain_db);
+        if (model->bands.bands == 0) {
+            return;
         }
+        gains_in_bands(model, power, gain_db, output);
     }
+    na_to_bins(&model->bands, model->bins, output, gain_db);
 }

@@ -55,6 +55,7 @@ WHAT = {
         "257 log-magnitudes out, the noisy phase kept; 32 ms of delay. For research, not for "
         "wearing. Minimised is the paper's squared error and beside it the wearable net's loss, "
         "without which the output is 9 dB too soft. Meant for a noise reduction of 0.55 (Table VI)."
+        + _SMOOTH
     ),
     **{
         f"paper-{name.lower()}-basic": _FIDELITY.format(f"basic {name}")
@@ -343,7 +344,8 @@ def _files(folder: Path) -> str:
     if (folder / "parity.json").exists():
         text += (
             "`parity.json` holds the whole report that `neuroamp export` printed: the output's SNR "
-            "against torch over a long stream, first and last minute, and the time of a step.\n\n"
+            "against torch over a long stream, first and last minute, and the time of a step."
+            f"{_parity_before_smoothing(folder)}\n\n"
         )
     text += "| file | kB |\n|---|---|\n"
     files = [
@@ -352,6 +354,15 @@ def _files(folder: Path) -> str:
         if path.suffix in (".onnx", ".tflite", ".nam", ".pt")
     ]
     return text + "\n".join(f"| {path.name} | {path.stat().st_size / 1000:.0f} |" for path in files)
+
+
+def _parity_before_smoothing(folder: Path) -> str:
+    """What to know of a report that is older than the smooth gains of its files."""
+    report = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
+    smooth = read_model_info(next(folder.glob("*.onnx"))).profile == PAPER_BANDS
+    if not smooth or "second_pass_db" in report["files"][0]:
+        return ""
+    return " It was written when each bin had its own gain; what smooths them comes after the net."
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
 #define NET_GAIN_MIN_DB (-100.0f)
 #define NET_GAIN_MAX_DB 80.0f
 #define LEAST_WEIGHT 1e-6f
+#define NEXT_TO_NOTHING 1e-30f
 #define SMALLEST_POWER 1.17549435e-38f
 
 #if defined(__GNUC__)
@@ -72,7 +73,7 @@ NA_SMALL static void gains_in_bands(const na_model *model, const float *power,
     const float per_reference = 1.0f / (reference * reference);
     float *weights = output + t->bands;
     for (size_t b = 0; b < 2 * t->bands; b++) {
-        output[b] = 0.0f;
+        output[b] = NEXT_TO_NOTHING; /* a band without a bin, in a strange file, has some gain */
     }
     for (size_t i = 0; i < model->bins; i++) {
         const float heard = na_sqrt(power[i] * per_reference);

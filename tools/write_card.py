@@ -55,7 +55,6 @@ WHAT = {
         "257 log-magnitudes out, the noisy phase kept; 32 ms of delay. For research, not for "
         "wearing. Minimised is the paper's squared error and beside it the wearable net's loss, "
         "without which the output is 9 dB too soft. Meant for a noise reduction of 0.55 (Table VI)."
-        + _SMOOTH
     ),
     **{
         f"paper-{name.lower()}-basic": _FIDELITY.format(f"basic {name}")

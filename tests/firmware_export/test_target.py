@@ -204,6 +204,7 @@ def test_the_command_writes_an_image_that_the_core_takes(
     [
         (["--target", "cortex-m7", "--board", "nowhere"], "no board 'nowhere'"),
         (["--target", "cortex-m7", "--gain-range", "-8", "2"], "--gain-range needs a checkpoint"),
+        (["--target", "cortex-m7", "--smooth-gains"], "--smooth-gains does not go with --target"),
         (["--board", "mps2-an500"], "--board goes with --target"),
         ([], "--data is missing"),
     ],

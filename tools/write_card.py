@@ -147,6 +147,9 @@ BESIDE = {
 }
 """What the minutes of training were shared with."""
 
+PROFILE_REPLACED = ("paper-cnn", "paper-lstm", "paper-crnn")
+"""Of these the files were exported with each bin's own gain and got `PAPER_BANDS` afterwards."""
+
 RELEASED_LAST = ("wear",)
 """Of these the last step's checkpoint is released, not that of the lowest dev loss."""
 
@@ -211,7 +214,12 @@ def _training(name: str, run: Path) -> str:
         f"{text}\n\n"
         f"`neuroamp export runs/{name}/{released} --out models/{name} --data DATA"
         f"{_output_options(name)}` "
-        "made the files."
+        + (
+            "makes such files; these are the first release's, in which the profile alone was "
+            "replaced."
+            if name in PROFILE_REPLACED
+            else "made the files."
+        )
     )
 
 

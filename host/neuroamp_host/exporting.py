@@ -26,9 +26,11 @@ from neuroamp_host.training import checkpoint
 
 CALIBRATION_STREAMS = 40
 CALIBRATION_SECONDS = 4.0
-TABLE_WIDTH = 100
 PARITY_MIXTURES = 14
 """Four-second mixtures that make up the sound of the parity report, repeated to its length."""
+
+TABLE_WIDTH = 100
+"""Characters at least; narrower, the report's figures would be cut off."""
 
 
 def load_for_device(
@@ -153,7 +155,6 @@ def _print(report: dict[str, Any]) -> None:
             f"{row['step_us']:.1f}",
         )
     console = Console()
-    # Narrower, the figures would be cut off.
     console.width = max(console.width, TABLE_WIDTH)
     console.print(table)
     for row in report["files"]:

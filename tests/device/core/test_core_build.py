@@ -62,7 +62,7 @@ def test_sanitized_program_gives_the_same_sound(
 ) -> None:
     rng = np.random.default_rng(0)
     heard = (0.1 * rng.standard_normal(3001)).astype(np.float32)
-    for name in ("wear", "paper"):
+    for name in ("wear", "paper", "paper-bands"):
         outputs = [
             run(driver, "process", model(name), "0", block, data=heard.tobytes())
             for block in ("32", "1000")
@@ -73,12 +73,12 @@ def test_sanitized_program_gives_the_same_sound(
         assert np.all(np.isfinite(out))
 
 
-@pytest.mark.parametrize("name", ["tiny", "paper", "wear"])
+@pytest.mark.parametrize("name", ["tiny", "paper", "paper-bands", "wear"])
 def test_hostile_input_never_exceeds_the_limit(
     driver: Path, model: Callable[[str], Path], name: str
 ) -> None:
     """The same with 10^6 frames: tools/check_core.sh."""
-    frames = {"tiny": "20000", "paper": "300", "wear": "1500"}[name]
+    frames = {"tiny": "20000", "paper": "300", "paper-bands": "300", "wear": "1500"}[name]
     assert b"loudest sample 0.9999" in run(driver, "adversarial", model(name), frames, "7")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import cffi
 import numpy as np
 import pytest
-from neuroamp.core_file import core_file
+from neuroamp.core_file import SECTIONS, assemble, core_file, read_sections
 from neuroamp.engines.native import DECLARATIONS, EARS, FITTING_FIELDS, Kernel
 from neuroamp.features import BandGains, Features, GainsInBands, Magnitudes
 from neuroamp.fitting import Fitting
@@ -78,9 +78,13 @@ class Stages:
         getattr(self, f"stage_{name}")(given, found, given.size)
         return found.astype(np.float64)
 
-    def model(self, profile: Profile) -> tuple[Any, int]:
-        """A file without a net, in aligned memory."""
+    def model(self, profile: Profile, emptied: str | None = None) -> tuple[Any, int]:
+        """A file without a net, in aligned memory; the section `emptied` is all zeros."""
         data = core_file(ModelInfo("none", "none", profile, {}, "none"), None)
+        if emptied is not None:
+            sections = read_sections(data, "model")
+            sections[SECTIONS[emptied]] = bytes(len(sections[SECTIONS[emptied]]))
+            data = assemble(sections)
         self.block = self.ffi.new("uint8_t[]", len(data) + 16)
         start = self.block + -int(self.ffi.cast("uintptr_t", self.block)) % 16
         self.ffi.memmove(start, data, len(data))
@@ -204,6 +208,16 @@ def test_smooth_gains_equal_the_specification(stages: Stages) -> None:
     assert stages.stage_net_gain(*stages.model(PAPER_BANDS), output, power, actual)
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-3)
     assert np.abs(actual - gain_db).max() > 10.0  # it does something
+
+
+def test_a_band_without_a_bin_in_a_strange_file_has_a_gain(stages: Stages) -> None:
+    """Where no bin has a share of the band above its own, nothing is in the last one's mean."""
+    output = np.full(PAPER_BANDS.bins, 0.5, np.float32)
+    power = powers(PAPER_BANDS, loud_and_soft_spectra(PAPER_BANDS, 10)[0])
+    gain_db = np.full(PAPER_BANDS.bins, np.nan, np.float32)
+    strange = stages.model(PAPER_BANDS, emptied="band_upper")
+    assert stages.stage_net_gain(*strange, output, power, gain_db)
+    assert np.isfinite(gain_db).all()
 
 
 def test_limiter_equals_the_specification(stages: Stages) -> None:

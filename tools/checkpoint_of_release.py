@@ -4,8 +4,8 @@
 
 Released files hold the weights in 8 bits, one scale an output; the checkpoint has them as they are
 there, rounded. A run begins with it by its config's `start`. LSTMs are read from the core's files,
-`.nam`, the Transformers from `.onnx`; what else the exporter writes holds the weights in other
-orders, and is refused.
+`.nam`, the CNNs and Transformers from `.onnx`; other files hold LSTM layers in another order, and
+are refused.
 """
 
 from __future__ import annotations

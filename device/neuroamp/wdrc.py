@@ -42,15 +42,15 @@ SPECTRUM_FLOOR_DB_SPL = -40.0
 """Channel levels are clamped here: digital silence must not become minus infinity."""
 
 STEADYING_S = 1.0
-"""Time constant of the mean that steadied gains follow. Gains that stay while a talker talks keep
-the contrast of loud and soft that fast compression takes, and with it the quality (HASQI); level
-differences between talkers and places, which are slower, are still evened out."""
+"""Time constant of the mean level that steadied gains follow. Gains that stay while a talker talks
+keep the contrast of loud and soft that fast compression takes, and with it the quality (HASQI);
+level differences between talkers and places, which are slower, are still evened out."""
 
-STEADYING_LOUDEST = 4.0
+STEADYING_LOUDEST = 2.0
 """A moment weighs at most this many times the mean, so that a bang does not fill it."""
 
-STEADYING_REACH_DB = 6.0
-"""A moment's gain counts as at most this far from the mean, for the same reason."""
+STEADYING_REACH_DB = 12.0
+"""A moment's level counts as at most this far from the mean, for the same reason."""
 
 STEADYING_RANGE_DB = (-6.0, 2.0)
 """How far a steadied gain may lie from the momentary one."""
@@ -84,7 +84,7 @@ class Curves:
         slope: change of the gain with the level, dB a dB; 1 / compression ratio - 1.
         attack, release: share of the way to a higher and to a lower level that the tracked level
             goes in one step.
-        steadying: share of the way that the means of the steadied gains go in one step.
+        steadying: share of the way that the mean level of the steadied gains goes in one step.
     """
 
     anchor_db_spl: Floats
@@ -114,7 +114,7 @@ class Wdrc:
         self.set_fitting(fitting)
         self._level: Floats | None = None
         self._weight: Floats | None = None
-        self._mean_db: Floats | None = None
+        self._above_db: Floats | None = None
 
     def set_fitting(self, fitting: Fitting | list[Fitting]) -> None:
         """Takes new gains; the tracked levels stay, so that nothing jumps."""
@@ -166,24 +166,36 @@ class Wdrc:
 
     def channel_gains_db(self, level_db_spl: ArrayLike) -> Floats:
         """Insertion gain [..., 11], dB, never negative, at tracked levels [..., 11], dB SPL."""
-        above_anchor = np.maximum(level_db_spl, self._knee) - self._anchor
-        return np.clip(self._gain_65 + self._slope * above_anchor, 0.0, MAX_GAIN_DB)
+        return self._gains_at(self._above_anchor(level_db_spl))
 
-    def steadied_db(self, level_db_spl: Floats, gain_db: Floats) -> Floats:
-        """Steadied gains after one more step's momentary levels and gains; all [..., 11].
+    def steadied_db(self, level_db_spl: Floats, tracked_db_spl: Floats) -> Floats:
+        """Steadied gains after one more step's momentary and tracked levels; all [..., 11].
 
-        They are the mean of the gains over `STEADYING_S`, each weighted with the amplitude of its
-        moment, within `STEADYING_RANGE_DB` of the momentary ones.
+        They are the gains for average speech of one level in all channels together: the mean over
+        the channels and over `STEADYING_S` of how far the sound lies above such speech of 65 dB
+        SPL, each channel and moment weighted with the root of its amplitude, within
+        `STEADYING_RANGE_DB` of the momentary gains. So where noise or music fills channels that
+        speech would leave lower, these keep the prescription's shape.
         """
-        amplitude = 10.0 ** (level_db_spl / 20.0)
-        if self._weight is None or self._mean_db is None:
-            self._weight, self._mean_db = amplitude, gain_db
-        weight = np.minimum(amplitude, STEADYING_LOUDEST * self._weight)
+        weights = 10.0 ** (level_db_spl / 40.0)
+        weight = weights.sum(axis=-1, keepdims=True)
+        above_db = self._above_anchor(tracked_db_spl)
+        now_db = (weights * above_db).sum(axis=-1, keepdims=True) / weight
+        if self._weight is None or self._above_db is None:
+            self._weight, self._above_db = weight, now_db
+        weight = np.minimum(weight, STEADYING_LOUDEST * self._weight)
         self._weight = self._weight + self._steadying * (weight - self._weight)
-        away_db = np.clip(gain_db - self._mean_db, -STEADYING_REACH_DB, STEADYING_REACH_DB)
-        self._mean_db = self._mean_db + self._steadying * weight / self._weight * away_db
+        away_db = np.clip(now_db - self._above_db, -STEADYING_REACH_DB, STEADYING_REACH_DB)
+        self._above_db = self._above_db + self._steadying * weight / self._weight * away_db
+        gain_db = self._gains_at(above_db)
         low_db, high_db = STEADYING_RANGE_DB
-        return np.clip(self._mean_db, gain_db + low_db, gain_db + high_db)
+        return np.clip(self._gains_at(self._above_db), gain_db + low_db, gain_db + high_db)
+
+    def _above_anchor(self, level_db_spl: ArrayLike) -> Floats:
+        return np.maximum(level_db_spl, self._knee) - self._anchor
+
+    def _gains_at(self, above_anchor_db: Floats) -> Floats:
+        return np.clip(self._gain_65 + self._slope * above_anchor_db, 0.0, MAX_GAIN_DB)
 
     def step(self, spectrum: NDArray[np.complex128], steadiness: float = 0.0) -> Floats:
         """Insertion gain per bin [..., bins], dB, for one more spectrum [..., bins].
@@ -191,8 +203,9 @@ class Wdrc:
         `steadiness` is the share of the way from the momentary to the steadied gains, 0 to 1.
         """
         level_db_spl = self.levels_db_spl(spectrum)
-        gain_db = self.channel_gains_db(self.track(level_db_spl))
-        steadied_db = self.steadied_db(level_db_spl, gain_db)
+        tracked_db_spl = self.track(level_db_spl)
+        gain_db = self.channel_gains_db(tracked_db_spl)
+        steadied_db = self.steadied_db(level_db_spl, tracked_db_spl)
         return self.to_bins(gain_db + steadiness * (steadied_db - gain_db))
 
     def to_bins(self, channel_gains_db: Floats) -> Floats:

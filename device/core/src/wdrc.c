@@ -8,16 +8,16 @@
 #define REFERENCE_DB (-93.97940009f) /* 20 micropascals re 1 Pa */
 #define MAX_GAIN_DB 80.0f
 #define STEADYING_S 1.0f
-#define STEADYING_LOUDEST 4.0f
-#define STEADYING_REACH_DB 6.0f
+#define STEADYING_LOUDEST 2.0f
+#define STEADYING_REACH_DB 12.0f
 #define STEADYING_LOW_DB (-6.0f)
 #define STEADYING_HIGH_DB 2.0f
 
 void na_wdrc_reset(na_wdrc *wdrc) {
     for (size_t c = 0; c < NEUROAMP_CHANNELS; c++) {
         wdrc->level[c] = FLOOR_DB_SPL;
-        wdrc->weight[c] = 0.0f;
     }
+    wdrc->weight = 0.0f;
 }
 
 void na_wdrc_set_fitting(na_wdrc *wdrc, const na_model *model, const neuroamp_fitting *fitting) {
@@ -37,35 +37,48 @@ void na_wdrc_set_fitting(na_wdrc *wdrc, const na_model *model, const neuroamp_fi
     wdrc->steadying = -na_expm1(-step_s / STEADYING_S);
 }
 
-/* The mean of channel c's gain over the last second, each weighted with the amplitude of its moment,
- * near the momentary one, dB. */
-static float steadied_db(na_wdrc *wdrc, size_t c, float amplitude, float gain_db) {
-    if (wdrc->weight[c] == 0.0f) {
-        wdrc->weight[c] = amplitude;
-        wdrc->mean_db[c] = gain_db;
+/* How far the sound lay above average speech over the last second, one value for all channels, after
+ * another moment at `above_db` with a weight. */
+static float mean_above_db(na_wdrc *wdrc, float above_db, float weight) {
+    if (wdrc->weight == 0.0f) {
+        wdrc->weight = weight;
+        wdrc->above_db = above_db;
     }
-    const float weight = na_min(amplitude, STEADYING_LOUDEST * wdrc->weight[c]);
-    wdrc->weight[c] += wdrc->steadying * (weight - wdrc->weight[c]);
+    const float bounded = na_min(weight, STEADYING_LOUDEST * wdrc->weight);
+    wdrc->weight += wdrc->steadying * (bounded - wdrc->weight);
     const float away_db =
-        na_clamp(gain_db - wdrc->mean_db[c], -STEADYING_REACH_DB, STEADYING_REACH_DB);
-    wdrc->mean_db[c] += wdrc->steadying * weight / wdrc->weight[c] * away_db;
-    return na_clamp(wdrc->mean_db[c], gain_db + STEADYING_LOW_DB, gain_db + STEADYING_HIGH_DB);
+        na_clamp(above_db - wdrc->above_db, -STEADYING_REACH_DB, STEADYING_REACH_DB);
+    wdrc->above_db += wdrc->steadying * bounded / wdrc->weight * away_db;
+    return wdrc->above_db;
+}
+
+/* The gain of channel c where the sound lies so far above average speech, dB. */
+static float gain_at(const na_wdrc *wdrc, size_t c, float above_db) {
+    return na_clamp(wdrc->gain_65[c] + wdrc->slope[c] * above_db, 0.0f, MAX_GAIN_DB);
 }
 
 void na_wdrc_step(na_wdrc *wdrc, const float *power, float steadiness, float *gain_db) {
     const na_model *model = wdrc->model;
     float channel_power[NEUROAMP_CHANNELS], channel_gain_db[NEUROAMP_CHANNELS];
+    float weights = 0.0f, weighted_db = 0.0f;
     na_to_bands(&model->channels, model->bins, power, channel_power);
     for (size_t c = 0; c < NEUROAMP_CHANNELS; c++) {
         const float heard = na_max(channel_power[c], FLOOR_POWER);
         const float level = na_db_from_power(heard) - REFERENCE_DB;
         const float rise = level - wdrc->level[c];
         wdrc->level[c] += rise * (rise > 0.0f ? wdrc->attack : wdrc->release);
-        const float above_speech = na_max(wdrc->level[c], wdrc->knee[c]) - model->speech_db_spl[c];
-        const float momentary_db =
-            na_clamp(wdrc->gain_65[c] + wdrc->slope[c] * above_speech, 0.0f, MAX_GAIN_DB);
-        const float steady_db = steadied_db(wdrc, c, na_sqrt(heard), momentary_db);
-        channel_gain_db[c] = momentary_db + steadiness * (steady_db - momentary_db);
+        const float above_db = na_max(wdrc->level[c], wdrc->knee[c]) - model->speech_db_spl[c];
+        channel_gain_db[c] = gain_at(wdrc, c, above_db);
+        const float weight = na_sqrt(na_sqrt(heard));
+        weights += weight;
+        weighted_db += weight * above_db;
+    }
+    const float mean_db = mean_above_db(wdrc, weighted_db / weights, weights);
+    for (size_t c = 0; c < NEUROAMP_CHANNELS; c++) {
+        const float momentary_db = channel_gain_db[c];
+        const float steady_db = na_clamp(gain_at(wdrc, c, mean_db), momentary_db + STEADYING_LOW_DB,
+                                         momentary_db + STEADYING_HIGH_DB);
+        channel_gain_db[c] += steadiness * (steady_db - momentary_db);
     }
     na_to_bins(&model->channels, model->bins, channel_gain_db, gain_db);
 }

@@ -11,8 +11,8 @@ typedef struct na_wdrc {
     float slope[NEUROAMP_CHANNELS];  /* dB of gain per dB of level */
     float attack, release, steadying; /* share of the way that one step goes */
     float level[NEUROAMP_CHANNELS];  /* tracked, dB SPL */
-    float weight[NEUROAMP_CHANNELS]; /* mean amplitude, Pa; 0 at rest */
-    float mean_db[NEUROAMP_CHANNELS]; /* of the gains, weighted with it */
+    float weight;   /* mean sum over the channels of the root of the amplitude; 0 at rest */
+    float above_db; /* mean level over average speech's, weighted with it */
 } na_wdrc;
 
 void na_wdrc_reset(na_wdrc *wdrc);

@@ -33,6 +33,8 @@ class TrainingConfig:
         music_share: share of the mixtures that are music, to be kept.
         clean_music_share: share of the music that is without noise; a half in the paper.
         clean_share: share of the speech that is without noise.
+        enhanced_share: share of the noisy speech that comes to the net through a released
+            enhancer, the two as often as each other; two thirds in the paper (section IV.A).
         noise_speed: recorded noise is played up to so many times faster or slower; 1 for not.
         start: a checkpoint whose weights the run begins with; empty for a fresh net.
         batch: signals a step.
@@ -69,6 +71,7 @@ class TrainingConfig:
     music_share: float = 0.1
     clean_music_share: float = 0.5
     clean_share: float = 0.1
+    enhanced_share: float = 0.0
     noise_speed: float = 1.0
     start: str = ""
     batch: int = 16
@@ -113,6 +116,11 @@ class TrainingConfig:
             raise NeuroampError(
                 f"the config asks for smooth_gains but the net {self.net!r} gives no magnitudes; "
                 "leave the key out or choose one of the paper's nets."
+            )
+        if not 0.0 <= self.enhanced_share <= (0.0 if self.net in ENHANCERS else 1.0):
+            raise NeuroampError(
+                f"the config's enhanced_share is {self.enhanced_share} but must be from 0 to 1, "
+                "and 0 for an enhancer; correct it."
             )
         for name in ("batch", "seconds", "steps", "learning_rate", "dev_every", "dev_batches"):
             if not getattr(self, name) > 0:

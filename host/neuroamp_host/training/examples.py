@@ -211,11 +211,13 @@ class BatchMaker(nn.Module):
         level = 10.0 * (power @ self.to_channels).clamp(min=floor).log10()
         tracked = track(level, SPECTRUM_FLOOR_DB_SPL, self._attack, self._release)
         above_anchor = torch.maximum(tracked, draw.knee_db_spl[:, None]) - self.anchor
-        gains_db = draw.gain_65_db[:, None] + draw.slope[:, None] * above_anchor
-        gains_db = gains_db.clamp(0.0, MAX_GAIN_DB)
+        gains_db = _gains_at(draw, above_anchor)
         if self._profile.output == "band-gain":
-            mean_db = running_mean_db(gains_db, 10.0 ** (level / 20.0), self._steadying)
-            gains_db = gains_db + (mean_db - gains_db).clamp(*STEADYING_RANGE_DB)
+            weights = 10.0 ** (level / 40.0)
+            weight = weights.sum(dim=-1, keepdim=True)
+            now_db = (weights * above_anchor).sum(dim=-1, keepdim=True) / weight
+            steadied_db = _gains_at(draw, running_mean_db(now_db, weight, self._steadying))
+            gains_db = gains_db + (steadied_db - gains_db).clamp(*STEADYING_RANGE_DB)
         return level, gains_db
 
 
@@ -232,6 +234,12 @@ def make_batch(
     draw = draw_of(clean_pa, noisy_pa, listeners, rule)
     batch: Batch = BatchMaker(profile, denoise, steady)(draw)
     return batch
+
+
+def _gains_at(draw: Draw, above_anchor: Tensor) -> Tensor:
+    """Gains, dB, [batch, steps, 11], at levels so far above average speech's, dB."""
+    gains_db = draw.gain_65_db[:, None] + draw.slope[:, None] * above_anchor
+    return gains_db.clamp(0.0, MAX_GAIN_DB)
 
 
 def _on_the_whole_db(level_db: Tensor, gains_db: Tensor) -> Tensor:
@@ -271,36 +279,36 @@ def _track(level, tracked, start, attack, release):  # type: ignore[no-untyped-d
                 tracked[row, t, channel] = now
 
 
-def running_mean_db(gains_db: Tensor, amplitude: Tensor, share: float) -> Tensor:
-    """The means of `Wdrc.steadied_db` before its range; all [batch, steps, channels].
+def running_mean_db(level_db: Tensor, weight: Tensor, share: float) -> Tensor:
+    """The mean level of `Wdrc.steadied_db`, all [batch, steps, values], one for each value.
 
-    `share` is what an amplitude as large as their mean contributes.
+    `share` is what a weight as large as their mean contributes.
     """
-    if gains_db.is_cuda:
+    if level_db.is_cuda:
         from neuroamp_host import cuda_kernels
 
-        return cuda_kernels.running_mean_db(gains_db.contiguous(), amplitude.contiguous(), share)
-    mean_db = torch.empty_like(gains_db, memory_format=torch.contiguous_format)
+        return cuda_kernels.running_mean_db(level_db.contiguous(), weight.contiguous(), share)
+    mean_db = torch.empty_like(level_db, memory_format=torch.contiguous_format)
     _running_mean_db(
-        gains_db.contiguous().numpy(), amplitude.contiguous().numpy(), mean_db.numpy(), share
+        level_db.contiguous().numpy(), weight.contiguous().numpy(), mean_db.numpy(), share
     )
     return mean_db
 
 
 @njit(cache=True, error_model="numpy")
-def _running_mean_db(gains_db, amplitude, means_db, share):  # type: ignore[no-untyped-def]
-    batch, steps, channels = gains_db.shape
+def _running_mean_db(level_db, weight, means_db, share):  # type: ignore[no-untyped-def]
+    batch, steps, values = level_db.shape
     for row in range(batch):
-        for channel in range(channels):
-            weight = amplitude[row, 0, channel]
-            mean_db = gains_db[row, 0, channel]
+        for value in range(values):
+            mean_weight = weight[row, 0, value]
+            mean_db = level_db[row, 0, value]
             for t in range(steps):
-                now = min(amplitude[row, t, channel], STEADYING_LOUDEST * weight)
-                weight += share * (now - weight)
-                away_db = gains_db[row, t, channel] - mean_db
+                now = min(weight[row, t, value], STEADYING_LOUDEST * mean_weight)
+                mean_weight += share * (now - mean_weight)
+                away_db = level_db[row, t, value] - mean_db
                 away_db = min(max(away_db, -STEADYING_REACH_DB), STEADYING_REACH_DB)
-                mean_db += share * now / weight * away_db
-                means_db[row, t, channel] = mean_db
+                mean_db += share * now / mean_weight * away_db
+                means_db[row, t, value] = mean_db
 
 
 def _power(spectra: Tensor) -> Tensor:

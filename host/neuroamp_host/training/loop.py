@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import time
@@ -12,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from neuroamp.errors import NeuroampError
+from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from neuroamp_host.corpora.mixing import MixtureConfig, MixtureSampler
+from neuroamp_host.corpora.mixing import Mixture, MixtureConfig, MixtureSampler
+from neuroamp_host.enhancement.enhance import TrainedEnhancer, load_enhancer
+from neuroamp_host.enhancement.nets import ENHANCERS
 from neuroamp_host.training import checkpoint
 from neuroamp_host.training.config import TrainingConfig
 from neuroamp_host.training.examples import Draw, draw_of, prefetch, sample_listener
@@ -161,12 +165,29 @@ def _draw(config: TrainingConfig, mixtures: MixtureSampler, split: int, index: i
     # A generator per batch: batch 1234 is the same after a restart.
     rng = np.random.default_rng([config.seed, split, index])
     drawn = [mixtures.draw(rng) for _ in range(config.batch // config.listeners)]
+    heard_pa = [_heard_pa(mixture, config.enhanced_share, rng) for mixture in drawn]
     return draw_of(
         np.repeat([mixture.clean_pa for mixture in drawn], config.listeners, axis=0),
-        np.repeat([mixture.noisy_pa for mixture in drawn], config.listeners, axis=0),
+        np.repeat(heard_pa, config.listeners, axis=0),
         [sample_listener(rng) for _ in range(config.batch)],
         config.rule,
     )
+
+
+def _heard_pa(
+    mixture: Mixture, enhanced_share: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """What the net is given of a mixture: the noisy sound, or what an enhancer makes of it."""
+    is_noisy_speech = mixture.target == "speech" and math.isfinite(mixture.snr_db)
+    if enhanced_share == 0.0 or not is_noisy_speech or rng.random() >= enhanced_share:
+        return mixture.noisy_pa
+    name = tuple(ENHANCERS)[int(rng.integers(len(ENHANCERS)))]
+    return _enhancer(name).enhance(mixture.noisy_pa.astype(np.float64)).astype(np.float32)
+
+
+@functools.cache
+def _enhancer(name: str) -> TrainedEnhancer:
+    return load_enhancer(name)
 
 
 def _learning_rate(config: TrainingConfig, step: int) -> float:

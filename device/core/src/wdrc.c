@@ -52,6 +52,15 @@ static float mean_above_db(na_wdrc *wdrc, float above_db, float weight) {
     return wdrc->above_db;
 }
 
+/* The root of the amplitude. Two square roots, in a loop that keeps a small processor's code small. */
+static float fourth_root(float power) {
+    float root = power;
+    for (int i = 0; i < 2; i++) {
+        root = na_sqrt(root);
+    }
+    return root;
+}
+
 /* The gain of channel c where the sound lies so far above average speech, dB. */
 static float gain_at(const na_wdrc *wdrc, size_t c, float above_db) {
     return na_clamp(wdrc->gain_65[c] + wdrc->slope[c] * above_db, 0.0f, MAX_GAIN_DB);
@@ -69,7 +78,7 @@ void na_wdrc_step(na_wdrc *wdrc, const float *power, float steadiness, float *ga
         wdrc->level[c] += rise * (rise > 0.0f ? wdrc->attack : wdrc->release);
         const float above_db = na_max(wdrc->level[c], wdrc->knee[c]) - model->speech_db_spl[c];
         channel_gain_db[c] = gain_at(wdrc, c, above_db);
-        const float weight = na_sqrt(na_sqrt(heard));
+        const float weight = fourth_root(heard);
         weights += weight;
         weighted_db += weight * above_db;
     }

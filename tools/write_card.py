@@ -54,7 +54,8 @@ WHAT = {
         "clean sound's amplification (Eq. 8). 257 log-magnitudes and the six-point audiogram in, "
         "257 log-magnitudes out, the noisy phase kept; 32 ms of delay. For research, not for "
         "wearing. Minimised is the paper's squared error and beside it the wearable net's loss, "
-        "without which the output is 9 dB too soft. Meant for a noise reduction of 0.55 (Table VI)."
+        "without which the output is 9 dB too soft. Meant for a noise reduction of 0.7 (Table VI)."
+        + _SMOOTH
     ),
     **{
         f"paper-{name.lower()}-basic": _FIDELITY.format(f"basic {name}")
@@ -126,7 +127,11 @@ _SECOND = _ON_A_GPU.format("five", "")
 _HALVES = _ON_A_GPU.format("five", "; the mixtures are the first half of each batch of 64")
 BESIDE = {
     **dict.fromkeys(WHAT, _ON_A_GPU.format("thirteen", "")),
-    "paper": "on one CPU thread",
+    "paper": (
+        "on one CPU thread. It is the third of three runs and began with the weights of the "
+        "second, `models/paper/train-second.toml`, as they had been released in 8 bits "
+        "(`tools/checkpoint_of_release.py`)"
+    ),
     "wear": (
         "on two CPU cores. It began with the weights of `models/wear/train-first.toml`, 7,738 "
         "steps "
@@ -150,10 +155,10 @@ BESIDE = {
 PROFILE_REPLACED = ("paper-cnn", "paper-lstm", "paper-crnn")
 """Of these the files were exported with each bin's own gain and got `PAPER_BANDS` afterwards."""
 
-RELEASED_LAST = ("wear",)
+RELEASED_LAST = ("wear", "paper")
 """Of these the last step's checkpoint is released, not that of the lowest dev loss."""
 
-FURTHER_DATA = {"wear": " MORE", "paper-transformer": " MORE"}
+FURTHER_DATA = dict.fromkeys(("wear", "paper", "paper-transformer"), " MORE")
 """Folders beside DATA: MORE is made by tools/more_recordings.py."""
 
 RESULTS = MODELS.parent / "docs" / "results"

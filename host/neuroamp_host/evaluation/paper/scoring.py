@@ -40,7 +40,7 @@ TWO_STAGES = {
     "LSTM enhancer, then NAL-R+WDRC": "enhancer-lstm",
     "FCN enhancer, then NAL-R+WDRC": "enhancer-fcn",
 }
-DENOISING_STRENGTH = 0.55
+DENOISING_STRENGTH = 0.7
 """Noise reduction of the denoising net, chosen on the dev split among 0.25, 0.4, 0.55, 0.7 and 1 by
 the mean of HASPI and HASQI over pairs and mixtures."""
 

@@ -98,7 +98,8 @@ FAILURES = {
         "A steady pure tone may be taken for noise: its gain does not flutter, but can sink slowly "
         "to the lower end of the range (`tests/test_wear_behaviour.py` holds it to 1 dB in a "
         "quarter of a second).",
-        "Soft speech (below 65 dB SPL) may come out up to 3 dB louder than prescribed.",
+        "Soft speech (below 65 dB SPL) may come out up to 3 dB louder than prescribed, and a sound "
+        "in a few channels alone, such as a tone, up to 2 dB.",
         "The 8-bit-activation TFLite file (`wear-int8.tflite`) is far from the float net "
         "(`parity.json`) and not for listening.",
     ),
@@ -140,6 +141,7 @@ BESIDE = {
             "; while it trained, nothing yet limited a moment's weight and gain in the mean of the "
             "steadied gains, which lay within 6 dB of the momentary ones on either side",
         )
+        + ". In both runs each channel had a mean gain of its own, not yet all channels one level"
     ),
     "paper-transformer": (
         "on two CPU cores. It is the second of two runs and was ended before its 2,400 steps; it "

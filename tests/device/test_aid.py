@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from neuroamp.aid import UNCALIBRATED_CEILING_DB_SPL, VOLUME_RANGE_DB, Aid
 from neuroamp.audiogram import Ear, bisgaard
+from neuroamp.bands import CHANNEL_FREQUENCIES_HZ
 from neuroamp.chain import EarChain
 from neuroamp.engines.native import NativeChain, library_path
 from neuroamp.errors import NeuroampError
@@ -21,6 +22,7 @@ from neuroamp.link.codes import Output
 from neuroamp.link.records import Calibration
 from neuroamp.profile import WEAR
 from neuroamp.times import Stage
+from neuroamp.wdrc import Wdrc
 from neuroamp_host.prescription.fit import make_fitting
 
 from .conftest import TinyNet
@@ -50,6 +52,17 @@ def noise(seconds: float, rms: float = 0.002, seed: int = 0) -> np.ndarray:
 
 def tone(seconds: float, hz: float = 1000.0, peak: float = 0.002) -> np.ndarray:
     return (peak * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)).astype("f4")
+
+
+def speech_shaped(seconds: float) -> np.ndarray:
+    """Tones at the compressor's channels, as loud to each other as in average speech: of such a
+    sound the steadied gains are the prescribed ones."""
+    levels_db = Wdrc(WEAR, fitting()).curves.anchor_db_spl
+    at_1_khz = CHANNEL_FREQUENCIES_HZ.index(1000.0)
+    peaks = 0.002 * 10.0 ** ((levels_db - levels_db[at_1_khz]) / 20.0)
+    # The highest channel lies at half the sample rate.
+    parts = zip(CHANNEL_FREQUENCIES_HZ[:-1], peaks[:-1], strict=True)
+    return np.sum([tone(seconds, hz, peak) for hz, peak in parts], axis=0, dtype=np.float32)
 
 
 def one_ear(**changes: Any) -> Aid:
@@ -290,24 +303,19 @@ def test_levels_and_gains_are_told_in_decibels() -> None:
     assert aid.times(Ear.LEFT, Stage.FRAME).count == report.hops
 
 
-NOTHING = -WEAR.gain_min_db / (WEAR.gain_max_db - WEAR.gain_min_db)
-"""Output of a net that asks for no gain on top of the steadied one."""
-
-
 class Net:
-    """An engine whose output is always the same, as a rule the most that a net may ask for."""
+    """An engine whose output is always the most that a net may ask for."""
 
     info = TinyNet.info
 
-    def __init__(self, asked: float = 0.0) -> None:
-        self.asked = asked
+    def __init__(self) -> None:
         self.is_late = False
         self.error: Exception | None = None
 
     def step(self, features: np.ndarray, audiogram: np.ndarray) -> np.ndarray | None:
         if self.error is not None:
             raise self.error
-        return None if self.is_late else np.full(features.size, self.asked, dtype=np.float32)
+        return None if self.is_late else np.zeros(features.size, dtype=np.float32)
 
     def reset(self) -> None:
         pass
@@ -338,11 +346,13 @@ def gains_of(aid: Aid, sound: Sequence[np.ndarray]) -> list[float]:
 def test_a_late_net_is_left_out_its_gains_decay_and_it_recovers(how: str) -> None:
     net = Net()
     aid = with_net(net)
-    heard = tone(5.0)  # until the steadied gains have settled
-    unasked = gains_of(with_net(Net(NOTHING)), [heard])[0]
+    plain = one_ear()
+    heard = speech_shaped(5.0)  # until the steadied gains have settled
+    through(plain, heard)
+    prescribed = plain.report(Ear.LEFT).gain_db[4]
     with_the_net = gains_of(aid, [heard])[0]
-    assert with_the_net < unasked - 10.0
-    blocks = tone(0.4).reshape(-1, 8 * HOP)
+    assert with_the_net < prescribed - 10.0
+    blocks = speech_shaped(0.4).reshape(-1, 8 * HOP)
     if how == "told":
         aid._library.neuroamp_aid_tell_late(aid.pointer)
     elif how == "no output":
@@ -355,24 +365,24 @@ def test_a_late_net_is_left_out_its_gains_decay_and_it_recovers(how: str) -> Non
     if how == "told":
         assert not aid.report(Ear.LEFT).is_net_paused  # it was, for a fifth of a second
     else:
-        assert decaying[-1] == pytest.approx(unasked, abs=0.5)
+        assert decaying[-1] == pytest.approx(prescribed, abs=0.5)
     if how != "no output":
         assert aid.report(Ear.LEFT).late_hops > 0
     net.is_late = False
     aid.set_deadline(None)
-    assert gains_of(aid, [tone(1.0)])[0] == pytest.approx(with_the_net, abs=0.1)
+    assert gains_of(aid, [speech_shaped(1.0)])[0] == pytest.approx(with_the_net, abs=0.1)
 
 
 def test_a_net_that_raises_is_left_out_and_remembered() -> None:
     net = Net()
     aid = with_net(net)
-    through(aid, tone(2.0))
+    through(aid, speech_shaped(5.0))
     net.error = RuntimeError("broken")
-    out = through(aid, tone(2.0))
+    out = through(aid, speech_shaped(2.0))
     assert isinstance(aid.net_error, RuntimeError)
-    unasked = with_net(Net(NOTHING))
-    through(unasked, tone(2.0))
-    expected = through(unasked, tone(2.0))
+    plain = one_ear()
+    through(plain, speech_shaped(5.0))
+    expected = through(plain, speech_shaped(2.0))
     assert level_db(out[-RATE:]) == pytest.approx(level_db(expected[-RATE:]), abs=0.1)
 
 

@@ -383,8 +383,9 @@ def test_noisy_speech_comes_through_either_enhancer_and_nothing_else_does(
         noisy_pa = noisy.numpy().astype(np.float64)
         made = {name: enhance(noisy_pa).astype(np.float32) for name, enhance in through.items()}
         found = [name for name, values in made.items() if np.array_equal(values, given)]
-        if torch.equal(clean, noisy) or not clean.any():
-            assert torch.equal(noisy, given)
+        is_noisy_speech = clean.any() and not torch.equal(clean, noisy)
+        assert bool(found) == is_noisy_speech
+        assert torch.equal(noisy, given) == (not is_noisy_speech)
         heard.update(found)
     assert heard == set(ENHANCERS)
     assert not torch.equal(before.noisy_pa, after.noisy_pa)
